@@ -1,0 +1,17 @@
+//! What crosses a wire in Swarm: identifiers, names, exit reasons, messages and the envelope around them.
+//!
+//! Pure data and pure functions: this crate starts no task, opens no socket and reads no clock.
+
+mod acl;
+mod envelope;
+mod exit;
+mod id;
+mod name;
+
+pub use acl::{AclMessage, Aid, Performative, UnknownPerformative};
+pub use envelope::{
+    ENVELOPE_VERSION, Envelope, ExtensionError, Extensions, Priority, TraceContext,
+};
+pub use exit::{ErrorChain, ExitReason, Limit, PanicReport};
+pub use id::{Address, Incarnation, Pid};
+pub use name::{Name, NameError, Path, PathError};
