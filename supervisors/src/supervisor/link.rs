@@ -1,0 +1,139 @@
+//! The line from a child to its supervisor.
+
+use crate::child::Child;
+use crate::env::Env;
+use crate::supervisor::actor::Input;
+use crate::supervisor::call::Args;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use swarm_protocols::{ExitReason, Path, Pid};
+use tokio::sync::{mpsc, watch};
+
+/// A child's line to its supervisor, made anew for each start. Cheap to clone.
+///
+/// The end of the life that begins with this start is reported through it with [`exited`](Self::exited). The first report
+/// counts. When all clones are gone without one, the life ended as `killed`: nothing is left that could say otherwise.
+#[derive(Clone)]
+pub struct Link {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: Path,
+    supervisor: Pid,
+    env: Env,
+    to: Target,
+    reported: AtomicBool,
+    given: Mutex<Given>,
+}
+
+pub(crate) enum Target {
+    /// The queue of the supervisor that started the child, and where it has put it.
+    Slot {
+        queue: mpsc::UnboundedSender<Input>,
+        slot: u32,
+        life: u64,
+    },
+    /// Whoever holds the root.
+    Root(watch::Sender<Option<ExitReason>>),
+}
+
+/// What a start may read and nobody needs later; emptied when the start is over, so that no life holds on to the one
+/// before it or to its arguments (S64).
+#[derive(Default)]
+pub(crate) struct Given {
+    pub(crate) previous: Option<Arc<dyn Child>>,
+    pub(crate) args: Option<Args>,
+}
+
+impl Link {
+    pub(crate) fn new(path: Path, supervisor: Pid, env: Env, to: Target, given: Given) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                path,
+                supervisor,
+                env,
+                to,
+                reported: AtomicBool::new(false),
+                given: Mutex::new(given),
+            }),
+        }
+    }
+
+    /// Where the child stands in the tree.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Which supervisor started it, and which life of that one. The pid of a root's supervisor is that of the root itself.
+    #[must_use]
+    pub fn supervisor(&self) -> Pid {
+        self.inner.supervisor
+    }
+
+    /// What the tree shares.
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        &self.inner.env
+    }
+
+    /// The arguments of this instance of a `simple_one_for_one` template. Only during the start.
+    #[must_use]
+    pub fn args(&self) -> Option<Args> {
+        self.inner.given.lock().args.clone()
+    }
+
+    /// The last life of the same child, where there was one. Only during the start.
+    #[must_use]
+    pub fn previous(&self) -> Option<Arc<dyn Child>> {
+        self.inner.given.lock().previous.clone()
+    }
+
+    /// Reports that the life `pid` ended. Only the first report counts.
+    pub fn exited(&self, pid: Pid, reason: ExitReason) {
+        let _ = pid;
+        self.inner.report(reason);
+    }
+
+    pub(crate) fn start_is_over(&self) {
+        *self.inner.given.lock() = Given::default();
+    }
+}
+
+impl Inner {
+    fn report(&self, reason: ExitReason) {
+        if self.reported.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match &self.to {
+            // The supervisor is gone when its queue is; then nobody wants to know.
+            Target::Slot { queue, slot, life } => {
+                let _ = queue.send(Input::Exited {
+                    slot: *slot,
+                    life: *life,
+                    reason,
+                });
+            }
+            Target::Root(ended) => {
+                ended.send_replace(Some(reason));
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.report(ExitReason::Killed);
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("path", &self.inner.path)
+            .field("supervisor", &self.inner.supervisor)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! The supervisor as others see it, and the ractor actor that runs the decision core.
+
+mod actor;
+mod call;
+mod handle;
+mod link;
+mod root;
+mod start;
+
+pub use call::{Args, CallError, ChildEntry, ChildKey, ChildStarted, ChildState, Counts, SpecView};
+pub use handle::SupervisorRef;
+pub use link::Link;
+pub use root::{Root, start_root};
+pub use start::SupervisorChild;
