@@ -5,4 +5,9 @@
 
 pub mod api;
 pub mod behaviours;
+pub mod config;
+pub mod data;
 pub mod dispatch;
+pub mod duration;
+pub mod manifest;
+pub mod telemetry;

@@ -1,0 +1,203 @@
+//! The manifest: a TOML text that declares a node's tree.
+//!
+//! A text is read in three steps. The sections are read one by one (types, names, ranges), then what no section shows by
+//! itself is checked (who stands below whom, which names are taken, which settings exclude each other), then the tree is
+//! built. The steps note every mistake they meet and go on; a tree comes out only when there was none. Nothing here starts
+//! anything. The reference of all keys is `docs/manifest.md`.
+
+mod check;
+mod declared;
+mod json;
+mod problem;
+mod reader;
+mod tree;
+
+pub use declared::{NodeSettings, Stated};
+pub use problem::{Problem, Rejected};
+pub use tree::{
+    Agent, Child, ChildPolicy, Children, Mailbox, OnCrash, Supervisor, TurnDeadline, WhenFull,
+};
+
+use problem::Problems;
+use serde_json::Value;
+use std::path::{Path as FilePath, PathBuf};
+use swarm_protocols::Path;
+use toml::de::DeTable;
+
+/// The longest manifest, in bytes.
+pub const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A checked manifest.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// The settings of the process that it states.
+    pub node: NodeSettings,
+    /// The tree.
+    pub root: Supervisor,
+    /// The file that it was read from.
+    pub file: Option<PathBuf>,
+}
+
+/// Which behaviours a program has, as far as a manifest needs to know.
+pub trait BehaviourCatalogue {
+    /// The names of all behaviours, sorted.
+    fn names(&self) -> Vec<&str>;
+
+    /// Checks the configuration of the behaviour `name`, which is one of [`BehaviourCatalogue::names`].
+    ///
+    /// # Errors
+    /// [`ConfigFault`] says what the behaviour does not accept.
+    fn check(&self, name: &str, config: &Value) -> Result<(), ConfigFault>;
+}
+
+/// What a behaviour does not accept in its configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigFault {
+    /// The key inside `config`.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub suggestion: Option<String>,
+}
+
+/// Why there is no manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {} (from {}): {cause}", file.display(), folder.display())]
+    Unreadable {
+        /// The file, as it was given.
+        file: PathBuf,
+        /// The folder that a relative name starts from.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file is longer than [`MANIFEST_BYTES_MAX`].
+    #[error("{} has {bytes} bytes, a manifest has at most {MANIFEST_BYTES_MAX}", file.display())]
+    TooLong {
+        /// The file.
+        file: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The text has mistakes.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+}
+
+impl Manifest {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the file cannot be read, is too long, or has mistakes, of which all are named.
+    pub fn load(file: &FilePath, catalogue: &dyn BehaviourCatalogue) -> Result<Self, LoadError> {
+        let unreadable = |cause| LoadError::Unreadable {
+            file: file.to_owned(),
+            folder: std::env::current_dir().unwrap_or_default(),
+            cause,
+        };
+        let bytes = std::fs::metadata(file).map_err(unreadable)?.len();
+        if bytes > MANIFEST_BYTES_MAX {
+            return Err(LoadError::TooLong {
+                file: file.to_owned(),
+                bytes,
+            });
+        }
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        let mut manifest = Self::parse(&text, catalogue).map_err(|rejected| Rejected {
+            file: file.display().to_string(),
+            ..rejected
+        })?;
+        manifest.file = Some(file.to_owned());
+        Ok(manifest)
+    }
+
+    /// Checks a text.
+    ///
+    /// # Errors
+    /// [`Rejected`] names every mistake with its place.
+    pub fn parse(text: &str, catalogue: &dyn BehaviourCatalogue) -> Result<Self, Rejected> {
+        let mut problems = Problems::new(text);
+        let (document, mistakes) = DeTable::parse_recoverable(text);
+        for mistake in &mistakes {
+            let span = mistake.span().unwrap_or(0..0);
+            let mut message = mistake.message().replace('\n', ", ");
+            if message == "duplicate key"
+                && let Some(key) = text.get(span.clone())
+            {
+                message = format!("{key} is here for the second time");
+            }
+            problems.note(&span, "", message, None);
+        }
+        // What was recovered from a text that is no TOML would only add mistakes that nobody made.
+        if problems.is_empty() {
+            let mut declared = declared::read(document.get_ref(), &mut problems);
+            let node = std::mem::take(&mut declared.node);
+            let root = check::check(declared, catalogue, &mut problems);
+            if problems.is_empty() {
+                return Ok(Self {
+                    node,
+                    root,
+                    file: None,
+                });
+            }
+        }
+        Err(Rejected {
+            file: "-".to_owned(),
+            problems: problems.into_sorted(),
+        })
+    }
+
+    /// A tree with nothing in it.
+    #[must_use]
+    pub fn empty() -> Self {
+        struct None;
+        impl BehaviourCatalogue for None {
+            fn names(&self) -> Vec<&str> {
+                Vec::new()
+            }
+            fn check(&self, _: &str, _: &Value) -> Result<(), ConfigFault> {
+                Ok(())
+            }
+        }
+        Self::parse("", &None).expect("the empty text is a manifest")
+    }
+
+    /// The declared actor at `path`; an instance of a template is found at its template.
+    #[must_use]
+    pub fn find(&self, path: &Path) -> Option<Declaration<'_>> {
+        find(&self.root, path)
+    }
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug)]
+pub enum Declaration<'m> {
+    /// A supervisor.
+    Supervisor(&'m Supervisor),
+    /// An agent.
+    Agent(&'m Agent),
+    /// The template of a simple_one_for_one supervisor.
+    Template(&'m Agent),
+}
+
+fn find<'m>(supervisor: &'m Supervisor, path: &Path) -> Option<Declaration<'m>> {
+    if &supervisor.path == path {
+        return Some(Declaration::Supervisor(supervisor));
+    }
+    match &supervisor.children {
+        Children::Template { agent, .. } => {
+            let is_instance = path.parent().as_ref() == Some(&supervisor.path);
+            is_instance.then_some(Declaration::Template(agent))
+        }
+        Children::Static(children) => children.iter().find_map(|child| match child {
+            Child::Agent(agent) => (&agent.path == path).then_some(Declaration::Agent(agent)),
+            Child::Supervisor(inner) if path.is_within(&inner.path) => find(inner, path),
+            Child::Supervisor(_) => None,
+        }),
+    }
+}

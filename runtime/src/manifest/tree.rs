@@ -1,0 +1,194 @@
+//! The tree that a manifest declares, after all checks: what is in these types can be started.
+
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+use swarm_protocols::{Name, Path};
+use swarm_supervisors::{Backoff, Restart, Shutdown, SupervisorFlags};
+
+/// A supervisor and what stands below it.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    /// Where it stands.
+    pub path: Path,
+    /// What it does when a child dies, how often, and when it ends by itself.
+    pub flags: SupervisorFlags,
+    /// How its own supervisor treats it; without meaning for the root.
+    pub child: ChildPolicy,
+    /// What it starts.
+    pub children: Children,
+}
+
+/// What a supervisor starts.
+#[derive(Clone, Debug)]
+pub enum Children {
+    /// These, in this order.
+    Static(Vec<Child>),
+    /// Instances of one template, started at run time (simple_one_for_one).
+    Template {
+        /// What an instance is.
+        agent: Box<Agent>,
+        /// How many are started with the supervisor, as `NAME-1`, `NAME-2`, ….
+        instances: u32,
+    },
+}
+
+/// A static child.
+#[derive(Clone, Debug)]
+pub enum Child {
+    /// A supervisor.
+    Supervisor(Supervisor),
+    /// An agent.
+    Agent(Agent),
+}
+
+/// An agent.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Where it stands.
+    pub path: Path,
+    /// The registered behaviour that it runs.
+    pub behaviour: Name,
+    /// What the behaviour is told.
+    pub config: Value,
+    /// How its supervisor treats it.
+    pub child: ChildPolicy,
+    /// The groups that it joins.
+    pub groups: Vec<Name>,
+    /// The name under which it is registered.
+    pub registered: Option<Name>,
+    /// How long one turn may take; none: as long as it likes.
+    pub turn_deadline: TurnDeadline,
+    /// Its mailbox.
+    pub mailbox: Mailbox,
+}
+
+/// How long a turn may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnDeadline {
+    /// As the runtime has it.
+    Default,
+    /// So long.
+    Within(Duration),
+    /// As long as it likes.
+    Unlimited,
+}
+
+/// How a supervisor treats a child.
+#[derive(Clone, Debug)]
+pub struct ChildPolicy {
+    /// When it is restarted.
+    pub restart: Restart,
+    /// How it is stopped.
+    pub shutdown: Shutdown,
+    /// Whether its end can end its supervisor.
+    pub significant: bool,
+    /// The pause before a restart; none: at once, as in OTP.
+    pub restart_delay: Option<Backoff>,
+    /// How long its start may take; none: as long as it likes, as in OTP.
+    pub start_timeout: Option<Duration>,
+}
+
+/// An agent's mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Mailbox {
+    /// How many messages it holds.
+    pub capacity: u32,
+    /// What a sender meets when it is full.
+    pub when_full: WhenFull,
+    /// What becomes of the queue when the agent crashes.
+    pub on_crash: OnCrash,
+    /// How often a message whose turn failed is delivered again before it becomes a dead letter.
+    pub redeliver: u32,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self {
+            capacity: 1024,
+            when_full: WhenFull::Wait,
+            on_crash: OnCrash::Keep,
+            redeliver: 0,
+        }
+    }
+}
+
+/// What a sender meets at a full mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// It waits, at most for the runtime's send time-out.
+    Wait,
+    /// It is told at once.
+    Fail,
+    /// The oldest message becomes a dead letter.
+    DropOldest,
+}
+
+/// What becomes of queued messages when the agent crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCrash {
+    /// They stay.
+    Keep,
+    /// They die with it, as in OTP.
+    Drop,
+}
+
+impl Supervisor {
+    /// The static children; none for a template.
+    pub fn static_children(&self) -> &[Child] {
+        match &self.children {
+            Children::Static(children) => children,
+            Children::Template { .. } => &[],
+        }
+    }
+
+    /// How many agents its start brings to life, nested ones included.
+    #[must_use]
+    pub fn agents_at_start(&self) -> u64 {
+        match &self.children {
+            Children::Template { instances, .. } => u64::from(*instances),
+            Children::Static(children) => children
+                .iter()
+                .map(|child| match child {
+                    Child::Agent(_) => 1,
+                    Child::Supervisor(supervisor) => supervisor.agents_at_start(),
+                })
+                .sum(),
+        }
+    }
+
+    /// How many supervisors there are, this one included.
+    #[must_use]
+    pub fn supervisors(&self) -> u64 {
+        1 + self
+            .static_children()
+            .iter()
+            .map(|child| match child {
+                Child::Agent(_) => 0,
+                Child::Supervisor(supervisor) => supervisor.supervisors(),
+            })
+            .sum::<u64>()
+    }
+}
+
+impl Child {
+    /// Where it stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Supervisor(supervisor) => &supervisor.path,
+            Self::Agent(agent) => &agent.path,
+        }
+    }
+
+    /// How its supervisor treats it.
+    #[must_use]
+    pub fn policy(&self) -> &ChildPolicy {
+        match self {
+            Self::Supervisor(supervisor) => &supervisor.child,
+            Self::Agent(agent) => &agent.child,
+        }
+    }
+}
