@@ -5,6 +5,7 @@
 //! built. The steps note every mistake they meet and go on; a tree comes out only when there was none. Nothing here starts
 //! anything. The reference of all keys is `docs/manifest.md`.
 
+mod build;
 mod check;
 mod declared;
 mod json;
