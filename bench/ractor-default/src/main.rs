@@ -1,6 +1,9 @@
 //! The ractor subject once more, with ractor's default features: `__sample BENCH ractor SCALE`, as in the main program.
 
-#![allow(dead_code, reason = "the modules are shared with the main program, which uses all of them")]
+#![allow(
+    dead_code,
+    reason = "the modules are shared with the main program, which uses all of them"
+)]
 
 #[path = "../../src/child.rs"]
 mod child;

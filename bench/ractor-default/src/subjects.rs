@@ -5,7 +5,7 @@ use crate::workload::{Bench, Scale};
 
 #[path = "../../src/subjects/figures.rs"]
 pub(crate) mod figures;
-#[path = "../../src/subjects/ractor.rs"]
+#[path = "../../src/subjects/ractor/mod.rs"]
 mod ractor;
 
 pub(crate) struct Subject;

@@ -253,6 +253,8 @@ async fn restart(crashes: u64) -> Sample {
         .restart_limit(u32::MAX, Duration::from_secs(1))
         .spawn()
         .await;
+    // What arrives before the start is done is lost when one of it crashes.
+    fragile.wait_for_startup().await;
     let round = async |crashes: u64| {
         let meter = Meter::start();
         for _ in 0..crashes {
