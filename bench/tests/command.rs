@@ -4,7 +4,10 @@ use std::process::{Command, Output};
 
 fn bench(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_swarm-bench");
-    Command::new(program).args(arguments).output().unwrap()
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .expect("the program starts")
 }
 
 #[test]
