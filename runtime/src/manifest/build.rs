@@ -47,32 +47,12 @@ pub(super) fn build(declared: Declared) -> Supervisor {
                         .replicas
                         .as_ref()
                         .map_or(0, |replicas| replicas.value);
-                    let path = declared.path.clone();
                     return Children::Template {
-                        agent: Box::new(agent(declared, path)),
+                        agent: Box::new(agent(declared)),
                         instances,
                     };
                 }
-                Entry::Agent(declared) => {
-                    match declared.replicas.as_ref().map(|replicas| replicas.value) {
-                        None => {
-                            let path = declared.path.clone();
-                            list.push(Child::Agent(agent(declared, path)));
-                        }
-                        Some(replicas) => {
-                            let stem = declared.path.clone();
-                            let first = agent(declared, stem.clone());
-                            list.extend((1..=replicas).filter_map(|n| {
-                                // The longest of these paths was checked above.
-                                let path = Path::new(&format!("{stem}-{n}")).ok()?;
-                                Some(Child::Agent(Agent {
-                                    path,
-                                    ..first.clone()
-                                }))
-                            }));
-                        }
-                    }
-                }
+                Entry::Agent(declared) => list.push(Child::Agent(agent(declared))),
                 Entry::Supervisor(declared) => {
                     let strategy = declared
                         .strategy
@@ -144,9 +124,10 @@ fn supervisor(declared: DeclaredSupervisor, children: Children) -> Supervisor {
     }
 }
 
-fn agent(declared: DeclaredAgent, path: Path) -> Agent {
+fn agent(declared: DeclaredAgent) -> Agent {
     Agent {
-        path,
+        path: declared.path,
+        replicas: declared.replicas.map(|replicas| replicas.value),
         behaviour: declared
             .behaviour
             .expect("a section without a behaviour was noted, so no tree is built")

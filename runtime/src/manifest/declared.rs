@@ -49,7 +49,7 @@ const REPLICAS_MAX: u32 = 1_000_000;
 /// Messages in one mailbox.
 const CAPACITY_MAX: u32 = 1_000_000;
 /// Deliveries of one message after the first.
-const REDELIVER_MAX: u32 = 1_000;
+const REDELIVER_MAX: u32 = 255;
 /// Restarts within a period. OTP has no bound; this one only keeps the number in its type.
 const INTENSITY_MAX: u32 = u32::MAX;
 

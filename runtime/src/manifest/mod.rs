@@ -196,7 +196,7 @@ fn find<'m>(supervisor: &'m Supervisor, path: &Path) -> Option<Declaration<'m>> 
             is_instance.then_some(Declaration::Template(agent))
         }
         Children::Static(children) => children.iter().find_map(|child| match child {
-            Child::Agent(agent) => (&agent.path == path).then_some(Declaration::Agent(agent)),
+            Child::Agent(agent) => agent.is_at(path).then_some(Declaration::Agent(agent)),
             Child::Supervisor(inner) if path.is_within(&inner.path) => find(inner, path),
             Child::Supervisor(_) => None,
         }),

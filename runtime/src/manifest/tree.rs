@@ -42,11 +42,13 @@ pub enum Child {
     Agent(Agent),
 }
 
-/// An agent.
+/// An agent, or several that differ in the number at the end of their name only.
 #[derive(Clone, Debug)]
 pub struct Agent {
-    /// Where it stands.
+    /// Where it stands; with replicas, where `-1`, `-2`, … are added.
     pub path: Path,
+    /// How many there are; none: one, at `path` itself. Without meaning for a template.
+    pub replicas: Option<u32>,
     /// The registered behaviour that it runs.
     pub behaviour: Name,
     /// What the behaviour is told.
@@ -152,7 +154,7 @@ impl Supervisor {
             Children::Static(children) => children
                 .iter()
                 .map(|child| match child {
-                    Child::Agent(_) => 1,
+                    Child::Agent(agent) => u64::from(agent.replicas.unwrap_or(1)),
                     Child::Supervisor(supervisor) => supervisor.agents_at_start(),
                 })
                 .sum(),
@@ -170,6 +172,31 @@ impl Supervisor {
                 Child::Supervisor(supervisor) => supervisor.supervisors(),
             })
             .sum::<u64>()
+    }
+}
+
+impl Agent {
+    /// Whether this agent, or one of its replicas, stands at `path`.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        let Some(replicas) = self.replicas else {
+            return &self.path == path;
+        };
+        path.as_str()
+            .strip_prefix(self.path.as_str())
+            .and_then(|rest| rest.strip_prefix('-'))
+            .and_then(|number| Some((number, number.parse::<u32>().ok()?)))
+            .is_some_and(|(text, n)| (1..=replicas).contains(&n) && n.to_string() == text)
+    }
+
+    /// All places at which it stands, in start order.
+    pub fn paths(&self) -> impl Iterator<Item = Path> {
+        let single = self.replicas.is_none().then(|| self.path.clone());
+        let replicas = (1..=self.replicas.unwrap_or(0)).filter_map(|n| {
+            // The longest of these was checked when the manifest was.
+            Path::new(&format!("{}-{n}", self.path)).ok()
+        });
+        single.into_iter().chain(replicas)
     }
 }
 
