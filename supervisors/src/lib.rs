@@ -4,6 +4,7 @@
 //! children through one trait, [`StartChild`], and knows nothing of agents, messages or clusters.
 
 mod child;
+pub mod core;
 mod env;
 mod report;
 mod spec;

@@ -2,12 +2,13 @@
 
 use crate::child::Child;
 use crate::env::Env;
+use crate::report::Report;
 use crate::spec::ChildSpec;
 use crate::supervisor::actor::Input;
 use crate::supervisor::call::{
     Args, Call, CallError, ChildEntry, ChildKey, ChildStarted, Counts, Reply, SpecView,
 };
-use crate::supervisor::start::Life;
+use crate::supervisor::life::Life;
 use std::sync::Arc;
 use swarm_protocols::{Name, Path, Pid};
 use tokio::sync::oneshot;
@@ -187,6 +188,12 @@ impl Child for SupervisorRef {
     }
 
     fn signal(&self) {
+        if self.life.is_alive() {
+            self.env().observer().report(&Report::SupervisorStopping {
+                supervisor: self.path().clone(),
+                pid: self.pid(),
+            });
+        }
         self.life.post(Input::Shutdown);
     }
 

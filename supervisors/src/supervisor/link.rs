@@ -97,6 +97,15 @@ impl Link {
         self.inner.report(reason);
     }
 
+    /// No life came of the start: nothing that is reported from here on means anything.
+    pub(crate) fn never_mind(&self) {
+        self.inner.reported.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.inner.to, Target::Root(_))
+    }
+
     pub(crate) fn start_is_over(&self) {
         *self.inner.given.lock() = Given::default();
     }

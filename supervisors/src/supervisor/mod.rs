@@ -2,7 +2,9 @@
 
 mod actor;
 mod call;
+mod drive;
 mod handle;
+mod life;
 mod link;
 mod root;
 mod start;

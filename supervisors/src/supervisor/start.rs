@@ -1,19 +1,26 @@
-//! One life of a supervisor, what outlasts it, and the start function that makes one.
+//! The start function of a supervisor.
 
-use crate::child::{Child, Disposition, StartChild, StartError, Started};
-use crate::env::Env;
-use crate::spec::SupervisorInit;
-use crate::supervisor::actor::Input;
+use crate::child::{StartChild, StartError, Started};
+use crate::core::Core;
+use crate::report::Report;
+use crate::spec::{Strategy, SupervisorInit, SupervisorSpec};
+use crate::supervisor::actor::{Run, SupervisorActor};
+use crate::supervisor::drive::{Driver, panic_reason};
+use crate::supervisor::handle::SupervisorRef;
+use crate::supervisor::life::{Home, Life};
 use crate::supervisor::link::Link;
 use futures_util::future::BoxFuture;
+use ractor::Actor;
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use swarm_protocols::{Path, Pid};
-use tokio::sync::{Semaphore, mpsc};
+use swarm_protocols::{ExitReason, Name};
+use tokio::sync::mpsc;
 
 /// The start function of a supervisor below another one.
 ///
 /// A supervisor that is restarted keeps its address and counts its incarnations; it builds its children anew from its
-/// init. Children that init names again get back what their last life left ([`Link::previous`]); children that were
+/// init. Children that init names again find what their last life left through [`Link::previous`]; children that were
 /// added at run time are gone (S122).
 pub struct SupervisorChild {
     init: Arc<dyn SupervisorInit>,
@@ -31,44 +38,81 @@ impl SupervisorChild {
 
 impl StartChild for SupervisorChild {
     fn start(&self, link: Link) -> BoxFuture<'_, Result<Started, StartError>> {
-        let _ = (&self.init, link);
-        todo!()
+        Box::pin(start(self.init.clone(), link))
     }
 }
 
-pub(crate) struct Life {
-    pid: Pid,
-    path: Path,
-    env: Env,
-    queue: mpsc::UnboundedSender<Input>,
-    calls: Arc<Semaphore>,
+async fn start(init: Arc<dyn SupervisorInit>, link: Link) -> Result<Started, StartError> {
+    let home = link
+        .previous()
+        .and_then(|child| child.supervisor())
+        .map_or_else(
+            || Arc::new(Home::new(link.env().address())),
+            |supervisor| supervisor.life.home().clone(),
+        );
+    let Some(spec) = run_init(&*init)? else {
+        return Err(StartError::Ignore);
+    };
+    let named = static_names(&spec);
+    let core = Core::new(spec, link.env().jitter_seed())?;
+    let held: HashMap<Name, _> = home.take_held().into_iter().collect();
+    let (queue, inputs) = mpsc::unbounded_channel();
+    let life = Arc::new(Life::new(home, link, queue));
+    let guard = KillOnDrop(Some(life.clone()));
+    let mut driver = Driver::new(life.clone(), core, inputs, init, named, held);
+    driver.begin().await?;
+    life.begin();
+    life.env().observer().report(&Report::SupervisorStarted {
+        supervisor: life.path().clone(),
+        pid: life.pid(),
+    });
+    let (actor, _) = Actor::spawn(None, SupervisorActor, driver)
+        .await
+        .map_err(|error| StartError::Failed(ExitReason::error(&error)))?;
+    life.set_actor(actor.get_cell());
+    if let Err(error) = actor.send_message(Run) {
+        return Err(StartError::Failed(ExitReason::error(&error)));
+    }
+    guard.disarm();
+    Ok(Started {
+        child: Arc::new(SupervisorRef { life }),
+        info: None,
+    })
 }
 
-impl Life {
-    pub(crate) fn pid(&self) -> Pid {
-        self.pid
-    }
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-    pub(crate) fn env(&self) -> &Env {
-        &self.env
-    }
-    pub(crate) fn calls(&self) -> &Arc<Semaphore> {
-        &self.calls
-    }
-    pub(crate) fn is_alive(&self) -> bool {
-        todo!()
-    }
-    pub(crate) fn kill(&self) {
-        todo!()
-    }
-    pub(crate) fn settle(&self, _disposition: Disposition) {
-        todo!()
-    }
-    pub(crate) fn post(&self, input: Input) {
-        let _ = self.queue.send(input);
+/// Calls an init; a panic in it is an error (S04).
+pub(crate) fn run_init(init: &dyn SupervisorInit) -> Result<Option<SupervisorSpec>, StartError> {
+    match catch_unwind(AssertUnwindSafe(|| init.init())) {
+        Ok(Ok(spec)) => Ok(spec),
+        Ok(Err(reason)) => Err(StartError::Failed(reason)),
+        Err(panic) => Err(StartError::Failed(panic_reason(&*panic))),
     }
 }
 
-const _: Option<&dyn Child> = None;
+/// The children that come back with the next life of their supervisor.
+pub(crate) fn static_names(spec: &SupervisorSpec) -> HashSet<Name> {
+    match spec.flags.strategy {
+        Strategy::SimpleOneForOne => HashSet::new(),
+        Strategy::OneForOne | Strategy::OneForAll | Strategy::RestForOne => {
+            spec.children.iter().map(|child| child.id.clone()).collect()
+        }
+    }
+}
+
+/// Undoes a start that is given up half way: its future was dropped.
+struct KillOnDrop(Option<Arc<Life>>);
+
+impl KillOnDrop {
+    /// The start went well.
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(life) = self.0.take() {
+            life.kill();
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The children of one supervisor: who they are, in which order they were started, and how to find one.
+
+use super::event::{SlotKey, TimerId};
+use crate::child::Disposition;
+use crate::spec::{ChildSpec, ChildType, Restart, Shutdown};
+use crate::supervisor::{Args, ChildState};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use swarm_protocols::{ExitReason, Name, Pid};
+
+/// What one child is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Running(Pid),
+    /// Nothing runs, and nothing is under way that would change it (OTP: `undefined`).
+    Stopped,
+    /// An attempt failed; the message that asks for the next one is in the queue.
+    Restarting,
+    /// The next attempt waits for this timer.
+    Delayed(TimerId),
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) spec: Arc<ChildSpec>,
+    /// The last part of its path: the spec's id, or the instance's own name.
+    pub(super) name: Name,
+    /// Its place in the start order.
+    pub(super) seq: u64,
+    pub(super) state: State,
+    /// Which start the running life came from. Exits of other lives are stale.
+    pub(super) life: u64,
+    /// That the running life has ended is known, but it was not its turn yet.
+    pub(super) exited: Option<ExitReason>,
+    /// The last life.
+    pub(super) pid: Option<Pid>,
+    pub(super) args: Option<ArgsOf>,
+    pub(super) disposition: Option<Disposition>,
+    /// How many delayed attempts were made in a row.
+    pub(super) attempts: u32,
+    pub(super) started_at: Duration,
+}
+
+#[derive(Clone)]
+pub(super) struct ArgsOf(pub(super) Args);
+
+impl std::fmt::Debug for ArgsOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Args")
+    }
+}
+
+impl Slot {
+    pub(super) fn restart(&self) -> Restart {
+        self.spec.restart
+    }
+
+    pub(super) fn is_temporary(&self) -> bool {
+        self.spec.restart == Restart::Temporary
+    }
+
+    pub(super) fn shutdown(&self) -> Shutdown {
+        self.spec.shutdown
+    }
+
+    pub(super) fn child_state(&self) -> ChildState {
+        match self.state {
+            State::Running(pid) => ChildState::Running(pid),
+            State::Stopped => ChildState::Stopped,
+            State::Restarting | State::Delayed(_) => ChildState::Restarting,
+        }
+    }
+
+    /// Alive as far as is known, which includes exits that are known but not handled yet.
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.state, State::Running(_)) && self.exited.is_none()
+    }
+
+    pub(super) fn is_supervisor(&self) -> bool {
+        self.spec.child_type == ChildType::Supervisor
+    }
+}
+
+/// All children. Insertion at the end, removal and look-up of one among n cost O(log n) steps (S107, S121).
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    slots: Vec<Option<Slot>>,
+    free: Vec<SlotKey>,
+    order: BTreeMap<u64, SlotKey>,
+    names: HashMap<Name, SlotKey>,
+    pids: HashMap<Pid, SlotKey>,
+    next_seq: u64,
+    /// Elementary steps made so far: what tests of scaling count instead of time.
+    pub(super) steps: u64,
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Adds a child as the last in start order.
+    pub(super) fn push(&mut self, spec: Arc<ChildSpec>, name: Name, args: Option<Args>) -> SlotKey {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let slot = Slot {
+            spec,
+            name: name.clone(),
+            seq,
+            state: State::Stopped,
+            life: 0,
+            exited: None,
+            pid: None,
+            args: args.map(ArgsOf),
+            disposition: None,
+            attempts: 0,
+            started_at: Duration::ZERO,
+        };
+        let key = match self.free.pop() {
+            Some(key) => {
+                self.slots[key as usize] = Some(slot);
+                key
+            }
+            None => {
+                let key = SlotKey::try_from(self.slots.len())
+                    .expect("fewer children than a u32 counts: each takes more than a byte");
+                self.slots.push(Some(slot));
+                key
+            }
+        };
+        self.order.insert(seq, key);
+        self.names.insert(name, key);
+        self.count_search();
+        key
+    }
+
+    pub(super) fn remove(&mut self, key: SlotKey) {
+        self.count_search();
+        let Some(slot) = self.slots.get_mut(key as usize).and_then(Option::take) else {
+            return;
+        };
+        self.order.remove(&slot.seq);
+        self.names.remove(&slot.name);
+        if let Some(pid) = slot.pid {
+            self.pids.remove(&pid);
+        }
+        self.free.push(key);
+    }
+
+    pub(super) fn get(&self, key: SlotKey) -> Option<&Slot> {
+        self.slots.get(key as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, key: SlotKey) -> Option<&mut Slot> {
+        self.slots.get_mut(key as usize)?.as_mut()
+    }
+
+    /// The child in a slot that an operation under way refers to.
+    pub(super) fn at(&self, key: SlotKey) -> &Slot {
+        self.get(key).expect(
+            "a slot that an operation refers to is not removed before the operation is over",
+        )
+    }
+
+    pub(super) fn at_mut(&mut self, key: SlotKey) -> &mut Slot {
+        self.get_mut(key).expect(
+            "a slot that an operation refers to is not removed before the operation is over",
+        )
+    }
+
+    pub(super) fn by_name(&mut self, name: &Name) -> Option<SlotKey> {
+        self.steps += 1;
+        self.names.get(name).copied()
+    }
+
+    pub(super) fn by_pid(&mut self, pid: Pid) -> Option<SlotKey> {
+        self.steps += 1;
+        self.pids.get(&pid).copied()
+    }
+
+    /// Notes which life runs in a slot, so that an instance can be found by it.
+    pub(super) fn set_pid(&mut self, key: SlotKey, pid: Pid, index: bool) {
+        let slot = self.at_mut(key);
+        let old = slot.pid.replace(pid);
+        if index {
+            if let Some(old) = old {
+                self.pids.remove(&old);
+            }
+            self.pids.insert(pid, key);
+        }
+    }
+
+    /// The first child at or after a place in the start order.
+    pub(super) fn first_from(&mut self, seq: u64) -> Option<SlotKey> {
+        self.count_search();
+        self.order.range(seq..).next().map(|(_, key)| *key)
+    }
+
+    /// The last child between two places in the start order, the second one excluded.
+    pub(super) fn last_between(&mut self, from: u64, before: u64) -> Option<SlotKey> {
+        self.count_search();
+        if from >= before {
+            return None;
+        }
+        self.order
+            .range(from..before)
+            .next_back()
+            .map(|(_, key)| *key)
+    }
+
+    /// All children in start order.
+    pub(super) fn in_order(&mut self) -> impl DoubleEndedIterator<Item = (SlotKey, &Slot)> {
+        self.steps += self.order.len() as u64;
+        let slots = &self.slots;
+        self.order
+            .values()
+            .filter_map(move |key| Some((*key, slots.get(*key as usize)?.as_ref()?)))
+    }
+
+    pub(super) fn keys_in_order(&mut self) -> Vec<SlotKey> {
+        self.steps += self.order.len() as u64;
+        self.order.values().copied().collect()
+    }
+
+    /// Puts all children into a new start order. `keys` names each of them once.
+    pub(super) fn reorder(&mut self, keys: &[SlotKey]) {
+        debug_assert_eq!(keys.len(), self.order.len());
+        self.order.clear();
+        for key in keys {
+            self.steps += 1;
+            let seq = self.next_seq;
+            self.next_seq += 1;
+            self.at_mut(*key).seq = seq;
+            self.order.insert(seq, *key);
+        }
+    }
+
+    /// A search in a balanced tree counts as many steps as the tree is high.
+    fn count_search(&mut self) {
+        self.steps += u64::from(usize::BITS - self.order.len().leading_zeros()) + 1;
+    }
+
+    /// Panics when the parts do not agree with each other.
+    pub(super) fn assert_consistent(&self) {
+        let live = self.slots.iter().flatten().count();
+        assert_eq!(
+            live,
+            self.order.len(),
+            "each child has one place in the order"
+        );
+        assert_eq!(live, self.names.len(), "each child has one name");
+        let mut pids = std::collections::HashSet::new();
+        for (seq, key) in &self.order {
+            let slot = self.at(*key);
+            assert_eq!(slot.seq, *seq);
+            assert_eq!(self.names.get(&slot.name), Some(key));
+            if let State::Running(pid) = slot.state {
+                assert!(pids.insert(pid), "no life runs in two slots");
+            }
+        }
+    }
+}

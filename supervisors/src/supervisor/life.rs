@@ -1,0 +1,263 @@
+//! One life of a supervisor as its handles see it, and what outlasts it.
+
+use crate::child::{Child, Disposition};
+use crate::env::Env;
+use crate::report::Report;
+use crate::supervisor::actor::{CALLS_MAX, Input};
+use crate::supervisor::link::Link;
+use parking_lot::Mutex;
+use ractor::ActorCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use swarm_protocols::{Address, ExitReason, Incarnation, Name, Path, Pid};
+use tokio::sync::{Semaphore, mpsc};
+
+/// What belongs to a supervisor over all its lives.
+pub(crate) struct Home {
+    address: Address,
+    /// How many lives began.
+    lives: AtomicU64,
+    /// The static children of the last life, until the next life or the parent says what becomes of them.
+    held: Mutex<Vec<(Name, Arc<dyn Child>)>>,
+}
+
+impl Home {
+    pub(crate) fn new(address: Address) -> Self {
+        Self {
+            address,
+            lives: AtomicU64::new(0),
+            held: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The pid of the life that is about to begin.
+    pub(crate) fn next_pid(&self) -> Pid {
+        Pid {
+            address: self.address,
+            incarnation: Incarnation(self.lives.load(Ordering::Acquire) + 1),
+        }
+    }
+
+    pub(crate) fn begin_life(&self) {
+        self.lives.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn take_held(&self) -> Vec<(Name, Arc<dyn Child>)> {
+        std::mem::take(&mut *self.held.lock())
+    }
+
+    fn hold(&self, children: Vec<(Name, Arc<dyn Child>)>) {
+        self.held.lock().extend(children);
+    }
+
+    fn settle(&self, disposition: Disposition) {
+        match disposition {
+            Disposition::Restarting | Disposition::SupervisorEnded => {}
+            Disposition::Stopped | Disposition::Ended => {
+                let held: Vec<_> = self.held.lock().clone();
+                for (_, child) in held {
+                    child.settle(disposition);
+                }
+            }
+            Disposition::Removed => {
+                for (_, child) in self.take_held() {
+                    child.settle(Disposition::Removed);
+                }
+            }
+        }
+    }
+}
+
+/// A child as the supervisor's task left it.
+pub(crate) struct Kept {
+    pub(crate) name: Name,
+    pub(crate) path: Path,
+    /// Named by init: it may come back with the next life.
+    pub(crate) is_static: bool,
+    /// The last life.
+    pub(crate) child: Option<Arc<dyn Child>>,
+    /// What was said about it since it was started.
+    pub(crate) settled: Option<Disposition>,
+}
+
+/// One life. The children are here, not in the task, so that a kill takes effect at once and not when the task is next
+/// polled (S52).
+pub(crate) struct Life {
+    pid: Pid,
+    link: Link,
+    queue: mpsc::UnboundedSender<Input>,
+    calls: Arc<Semaphore>,
+    home: Arc<Home>,
+    state: Mutex<State>,
+    actor: OnceLock<ActorCell>,
+}
+
+enum State {
+    /// Init and the start of its children are under way; nobody outside knows this life yet.
+    Starting(Children),
+    Running(Children),
+    Ended,
+}
+
+/// By slot.
+type Children = Vec<Option<Kept>>;
+
+impl Life {
+    pub(crate) fn new(home: Arc<Home>, link: Link, queue: mpsc::UnboundedSender<Input>) -> Self {
+        Self {
+            pid: home.next_pid(),
+            link,
+            queue,
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            home,
+            state: Mutex::new(State::Starting(Vec::new())),
+            actor: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.link.path()
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        self.link.env()
+    }
+
+    pub(crate) fn calls(&self) -> &Arc<Semaphore> {
+        &self.calls
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    pub(crate) fn queue(&self) -> &mpsc::UnboundedSender<Input> {
+        &self.queue
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        match *self.state.lock() {
+            State::Starting(_) | State::Running(_) => true,
+            State::Ended => false,
+        }
+    }
+
+    /// Puts something into the queue; what comes after the end is dropped.
+    pub(crate) fn post(&self, input: Input) {
+        if self.is_alive() {
+            let _ = self.queue.send(input);
+        }
+    }
+
+    /// The start is over and went well: from here on an end is reported.
+    pub(crate) fn begin(&self) {
+        let mut state = self.state.lock();
+        if let State::Starting(children) = &mut *state {
+            *state = State::Running(std::mem::take(children));
+            self.home.begin_life();
+        }
+    }
+
+    pub(crate) fn set_actor(&self, actor: ActorCell) {
+        // Set once, by the start; a second value could not come.
+        let _ = self.actor.set(actor);
+    }
+
+    /// Looks at or changes the children, while this life lasts. Short: it holds a lock.
+    pub(crate) fn with_children<T>(&self, look: impl FnOnce(&mut Children) -> T) -> Option<T> {
+        match &mut *self.state.lock() {
+            State::Starting(children) | State::Running(children) => Some(look(children)),
+            State::Ended => None,
+        }
+    }
+
+    /// Ends this life now: all children are killed.
+    pub(crate) fn kill(&self) {
+        self.finish(ExitReason::Killed, true);
+        if let Some(actor) = self.actor.get() {
+            actor.kill();
+        }
+    }
+
+    /// Ends this life. Its children are gone, unless it did not come to that: then they are killed.
+    pub(crate) fn end(&self, reason: ExitReason) {
+        let kill = !matches!(reason, ExitReason::Shutdown(_));
+        self.finish(reason, kill);
+    }
+
+    /// The children that init named did not all start; the others were stopped again.
+    pub(crate) fn abandon_start(&self) {
+        self.finish(ExitReason::SHUTDOWN, false);
+    }
+
+    fn finish(&self, reason: ExitReason, kill: bool) {
+        let (children, had_begun) = match std::mem::replace(&mut *self.state.lock(), State::Ended) {
+            State::Starting(children) => (children, false),
+            State::Running(children) => (children, true),
+            State::Ended => return,
+        };
+        self.calls.close();
+        if had_begun {
+            self.env().observer().report(&Report::SupervisorEnded {
+                supervisor: self.path().clone(),
+                pid: self.pid,
+                reason: reason.clone(),
+            });
+        }
+        if kill {
+            for kept in children.iter().flatten() {
+                if let (Some(child), None) = (&kept.child, kept.settled) {
+                    child.kill();
+                }
+            }
+        }
+        let mut held = Vec::new();
+        for kept in children.into_iter().flatten() {
+            let Some(child) = kept.child else { continue };
+            if !kept.is_static {
+                child.settle(Disposition::Removed);
+                continue;
+            }
+            match kept.settled {
+                None | Some(Disposition::Restarting) => {
+                    child.settle(Disposition::SupervisorEnded);
+                }
+                Some(
+                    Disposition::Stopped
+                    | Disposition::Ended
+                    | Disposition::SupervisorEnded
+                    | Disposition::Removed,
+                ) => {}
+            }
+            held.push((kept.name, child));
+        }
+        self.home.hold(held);
+        let first = self.home.next_pid().incarnation == Incarnation(1);
+        if first || (had_begun && self.link.is_root()) {
+            // Nobody above will say what becomes of them.
+            self.home.settle(Disposition::Removed);
+        }
+        if had_begun {
+            self.link.exited(self.pid, reason);
+        }
+    }
+
+    pub(crate) fn settle(&self, disposition: Disposition) {
+        self.home.settle(disposition);
+    }
+
+    /// Keeps a child that started just when this life was ended by somebody else: it dies with it.
+    pub(crate) fn too_late(&self, name: Name, child: Arc<dyn Child>, is_static: bool) {
+        child.kill();
+        if is_static {
+            child.settle(Disposition::SupervisorEnded);
+            self.home.hold(vec![(name, child)]);
+        } else {
+            child.settle(Disposition::Removed);
+        }
+    }
+}
