@@ -1,1 +1,47 @@
-//! Placeholder line, replaced by the first module.
+//! Agents: named, addressed, supervised units with a mailbox that outlives their crashes.
+//!
+//! A developer writes an [`Agent`] and describes it with an [`AgentSpec`]; a supervisor of `swarm-supervisors` starts it in
+//! a [`System`]. Its *cell* (address, mailbox, name, groups) stays while one life of its behaviour follows the other. Each
+//! message is handled in a [`Turn`], whose effects take place all at once when it ends well, and not at all when it crashes.
+
+mod agent;
+mod ask;
+mod cell;
+mod dead_letters;
+mod events;
+mod groups;
+mod hooks;
+mod info;
+mod letter;
+mod mailbox;
+mod outgoing;
+mod panics;
+mod recorder;
+mod reference;
+mod registry;
+mod signal;
+mod spec;
+mod sync;
+mod sync_plain;
+mod system;
+mod timers;
+mod turn;
+mod watchdog;
+
+pub use agent::{Agent, Failure, Init, Message, NoMessage};
+pub use ask::{AskError, ReplyTo};
+pub use cell::core::BONDS_PER_AGENT_MAX;
+pub use dead_letters::{DEAD_LETTERS_DEFAULT, DeadLetter, DeadLetters, DeathCause, ReplayError};
+pub use events::{EVENT_HISTORY_DEFAULT, Event, EventStream, What};
+pub use hooks::{Admission, AdmissionHook, Hooks, TurnEnd, TurnHook, TurnView};
+pub use info::{ActorDetail, ActorInfo, ActorState};
+pub use letter::LetterKind;
+pub use panics::install_panic_hook;
+pub use recorder::{CrashReport, FLIGHT_RECORDER_ENTRIES, FlightRecord};
+pub use reference::{AgentRef, AnyRef, NotSent, SendError, SendOptions};
+pub use signal::{Down, Exit, GroupChange, MonitorId, WatchEvent, Watched};
+pub use spec::{AgentSpec, MAILBOX_CAPACITY_DEFAULT, MailboxOptions, OnCrash, Placement, WhenFull};
+pub use system::{CRASH_REPORTS_DEFAULT, SEND_LIMIT_DEFAULT, System, SystemOptions, WeakSystem};
+pub use timers::{TIMERS_PER_AGENT_MAX, TimerId};
+pub use turn::{EFFECTS_PER_TURN_MAX, Turn, TurnError};
+pub use watchdog::{STUCK_AFTER, WATCHDOG_INTERVAL_DEFAULT, Watchdog};

@@ -1,0 +1,819 @@
+//! The cell: an agent's identity, its mailbox, and the seat in which one life after the other sits.
+//!
+//! The seat's lock is the consumer side. It is held while a letter is taken and while a turn commits, never while the
+//! behaviour's code runs; so a kill or a fence always gets it at once, even when that code never yields. A shell names
+//! itself by its *epoch* at each step. When the epoch has moved on, the shell was fenced off: whatever it still does has
+//! no effect.
+//!
+//! Lock order: seat, then one of (any inbox, bonds, groups, names, timers, dead letters, events). Nothing takes a seat's
+//! lock while it holds another seat's, except by `try_lock` (drop-oldest).
+
+pub(crate) mod core;
+mod end;
+pub(crate) mod shell;
+mod start;
+
+pub(crate) use start::StartCell;
+
+use self::core::CellCore;
+use crate::agent::{Agent, Message};
+use crate::ask::{AskError, AskSlot};
+use crate::dead_letters::{Corpse, DeathCause, Kept, ReplayError};
+use crate::events::What;
+use crate::hooks::Admission;
+use crate::info::{ActorDetail, ActorInfo, ActorState};
+use crate::letter::{Body, Letter, LetterKind};
+use crate::mailbox::{Gate, Lanes, Mailbox, NotTaken, Reservation, Wake};
+use crate::outgoing::Outgoing;
+use crate::recorder::{CrashReport, FlightRecord, FlightRecorder};
+use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, Bounced, NotSent, Receive};
+use crate::signal::Signal;
+use crate::spec::{Plan, WhenFull};
+use crate::sync_plain::Mutex;
+use crate::timers::{Armed, Scheduled, TimerId, TimerTarget};
+use crate::turn::{Effect, Effects};
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
+use swarm_protocols::{AclMessage, Address, Aid, ExitReason, Path, TraceContext};
+use swarm_supervisors::Link;
+
+/// The supervisor has told it to stop.
+pub(crate) const CONTROL_STOP: u8 = 1;
+/// It is paused.
+pub(crate) const CONTROL_PAUSE: u8 = 2;
+/// It may go to sleep.
+pub(crate) const CONTROL_SLEEP: u8 = 4;
+
+pub(crate) struct Cell<A: Agent> {
+    pub(crate) core: CellCore,
+    pub(crate) plan: Arc<Plan<A>>,
+    pub(crate) mailbox: Mailbox<Letter<A::Message>>,
+    pub(crate) seat: Mutex<Seat<A>>,
+    this: Weak<Cell<A>>,
+}
+
+pub(crate) struct Seat<A: Agent> {
+    /// Letters that were taken from the inbox and not begun.
+    pub(crate) ready: Lanes<Letter<A::Message>>,
+    pub(crate) life: Life<A>,
+    /// Which shell may act. Moves on with each new shell and with each fence.
+    pub(crate) epoch: u64,
+    pub(crate) link: Option<Link>,
+    pub(crate) shell: Option<shell::ShellHandle>,
+    /// A shell that waits for its supervisor's verdict.
+    pub(crate) waiting: Option<Waker>,
+    /// What is being handled.
+    pub(crate) current: Option<Current<A::Message>>,
+    /// What was committed and is not delivered yet: the bounded outgoing queue. It holds the effects of one turn at most,
+    /// plus announcements; the next turn starts when it is empty.
+    pub(crate) outgoing: VecDeque<Box<dyn Outgoing>>,
+    pub(crate) stash: VecDeque<Letter<A::Message>>,
+    pub(crate) timers: BTreeMap<TimerId, Armed<A::Message>>,
+    /// Timers whose message is queued. One that is not in here any more was cancelled, or belonged to an earlier life.
+    pub(crate) fired: BTreeSet<TimerId>,
+    pub(crate) recorder: Option<Box<FlightRecorder>>,
+    pub(crate) continue_is_due: bool,
+    /// The end that is not announced yet.
+    pub(crate) announcement: Option<core::Announcement>,
+    pub(crate) last_exit: Option<ExitReason>,
+    pub(crate) last_crash: Option<Box<CrashReport>>,
+    pub(crate) watch_over: WatchOver,
+}
+
+/// What the watchdog remembers between two looks.
+#[derive(Default)]
+pub(crate) struct WatchOver {
+    pub(crate) progress: u32,
+    pub(crate) since_ms: u64,
+    pub(crate) is_reported: bool,
+    pub(crate) full_is_reported: bool,
+}
+
+/// Where the behaviour is.
+pub(crate) enum Life<A> {
+    /// There is none: not started, between two lives, or ended.
+    None,
+    /// In the seat, at rest.
+    Resting(A),
+    /// With the shell.
+    Awake,
+}
+
+/// What is kept of a letter while its turn goes on.
+pub(crate) struct Current<M> {
+    pub(crate) record: FlightRecord,
+    pub(crate) sender: Option<Address>,
+    pub(crate) ask: Option<Arc<dyn AskSlot>>,
+    pub(crate) acl: Option<Arc<AclMessage>>,
+    /// A copy, where redelivery or replay wants one.
+    pub(crate) copy: Option<M>,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl<A: Agent> Cell<A> {
+    pub(crate) fn new(
+        address: Address,
+        path: Path,
+        system: crate::System,
+        plan: Arc<Plan<A>>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| {
+            let any: Weak<dyn AnyCell> = this.clone();
+            Self {
+                core: CellCore::new(
+                    address,
+                    path,
+                    system,
+                    plan.kind,
+                    std::any::type_name::<A>(),
+                    core::typed_reference::<A>,
+                    any,
+                ),
+                mailbox: Mailbox::new(plan.mailbox.capacity),
+                plan,
+                seat: Mutex::new(Seat {
+                    ready: Lanes::new(),
+                    life: Life::None,
+                    epoch: 0,
+                    link: None,
+                    shell: None,
+                    waiting: None,
+                    current: None,
+                    outgoing: VecDeque::new(),
+                    stash: VecDeque::new(),
+                    timers: BTreeMap::new(),
+                    fired: BTreeSet::new(),
+                    recorder: None,
+                    continue_is_due: false,
+                    announcement: None,
+                    last_exit: None,
+                    last_crash: None,
+                    watch_over: WatchOver::default(),
+                }),
+                this: this.clone(),
+            }
+        })
+    }
+
+    pub(crate) fn arc(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
+    }
+
+    pub(crate) fn aid(&self) -> Aid {
+        let local = self
+            .plan
+            .registered
+            .clone()
+            .or_else(|| self.core.path.name());
+        let node = self.core.system.node();
+        Aid::named(match local {
+            Some(local) => format!("{local}@{node}"),
+            None => format!("root@{node}"),
+        })
+    }
+
+    pub(crate) fn timers(&self) -> usize {
+        self.seat.lock().timers.len()
+    }
+
+    pub(crate) fn stashed(&self) -> usize {
+        self.seat.lock().stash.len()
+    }
+
+    /// Does what the mailbox says is needed for its letters to be seen.
+    pub(crate) fn wake(&self, wake: Wake) {
+        match wake {
+            Wake::None => {}
+            Wake::Parked(waker) => waker.wake(),
+            Wake::Absent => {
+                if let Some(cell) = self.arc() {
+                    shell::attach(&cell);
+                }
+            }
+        }
+    }
+
+    /// Raises a control flag and makes the consumer look at it.
+    pub(crate) fn raise(&self, flag: u8) {
+        self.mailbox.control.fetch_or(flag, Ordering::AcqRel);
+        let wake = self.mailbox.wake_consumer();
+        self.wake(wake);
+    }
+
+    pub(crate) fn lower(&self, flag: u8) -> bool {
+        self.mailbox.control.fetch_and(!flag, Ordering::AcqRel) & flag != 0
+    }
+
+    /// Commits a turn's effects: the one place where they begin to be real. Those that can be delivered at once are; from
+    /// the first that can't, the rest waits in the outgoing queue.
+    pub(crate) fn commit(&self, seat: &mut Seat<A>, effects: &mut Effects<A::Message>) {
+        for effect in effects.list.drain(..) {
+            match effect {
+                Effect::Out(mut out) => {
+                    if !seat.outgoing.is_empty() || !out.deliver() {
+                        seat.outgoing.push_back(out);
+                    }
+                }
+                other => self.apply(seat, other),
+            }
+        }
+    }
+
+    fn apply(&self, seat: &mut Seat<A>, effect: Effect<A::Message>) {
+        let core = &self.core;
+        let Some(me) = core.reference() else {
+            return;
+        };
+        match effect {
+            Effect::Out(_) => {}
+            Effect::Monitor(id, target) => {
+                core.note_monitoring(id, target.clone());
+                target.0.core().monitor(id, core::Watcher::Agent(me));
+            }
+            Effect::Demonitor(id) => {
+                if let Some(target) = core.take_monitoring(id) {
+                    target.0.core().demonitor(id);
+                }
+            }
+            Effect::Link(target) => {
+                if target == me {
+                    return;
+                }
+                if target.0.core().link(&me) {
+                    core.link(&target);
+                } else {
+                    me.signal(Signal::Exit(crate::signal::Exit {
+                        pid: target.pid(),
+                        reason: ExitReason::NoProc,
+                    }));
+                }
+            }
+            Effect::Unlink(target) => {
+                core.unlink(target.address());
+                target.0.core().unlink(core.address);
+            }
+            Effect::Watch(target) => {
+                target.0.core().unwatch(core.address);
+                target.0.core().watch(core::Watcher::Agent(me));
+                core.note_watching(target);
+            }
+            Effect::Unwatch(target) => {
+                target.0.core().unwatch(core.address);
+                core.forget_watching(target.address());
+            }
+            Effect::Join(group) => self.join(&group, &me),
+            Effect::Leave(group) => {
+                if core.system.groups_table().leave(&group, core.address) {
+                    core.system.event(
+                        Some(core),
+                        What::Left {
+                            group: group.clone(),
+                        },
+                    );
+                }
+            }
+            Effect::MonitorGroup(group) => {
+                core.note_group_monitor(&group);
+                let members = core.system.groups_table().monitor(&group, me.clone());
+                for (member, count) in members {
+                    me.signal(Signal::Group(crate::signal::GroupChange {
+                        group: group.clone(),
+                        address: member.address(),
+                        count,
+                        joined: true,
+                    }));
+                }
+            }
+            Effect::DemonitorGroup(group) => {
+                core.system.groups_table().demonitor(&group, core.address);
+            }
+            Effect::Schedule(id, at, what) => {
+                seat.timers.insert(id, Armed { at, what });
+                core.system.timers().arm(at, id, self.this.clone());
+            }
+            Effect::Cancel(id) => {
+                seat.fired.remove(&id);
+                if let Some(armed) = seat.timers.remove(&id) {
+                    core.system.timers().disarm(armed.at, id);
+                }
+            }
+            Effect::Stash(letter) => seat.stash.push_back(letter),
+            Effect::UnstashAll => self.unstash(seat),
+        }
+    }
+
+    pub(crate) fn join(&self, group: &swarm_protocols::Name, me: &AnyRef) {
+        self.core.note_group(group);
+        self.core.system.groups_table().join(group, me);
+        self.core.system.event(
+            Some(&self.core),
+            What::Joined {
+                group: group.clone(),
+            },
+        );
+    }
+
+    pub(crate) fn unstash(&self, seat: &mut Seat<A>) {
+        while let Some(letter) = seat.stash.pop_back() {
+            self.mailbox.put_back(&mut seat.ready, letter);
+        }
+    }
+
+    /// Commits what a turn has asked for so far; for an ask in its midst. A fenced shell's effects are dropped.
+    pub(crate) fn commit_early(&self, epoch: u64, effects: &mut Effects<A::Message>) {
+        let mut seat = self.seat.lock();
+        if seat.epoch == epoch {
+            self.commit(&mut seat, effects);
+        } else {
+            drop(seat);
+            effects.clear();
+        }
+    }
+
+    /// Makes a dead letter, and tells who asked.
+    pub(crate) fn bury_letter(&self, mut letter: Letter<A::Message>, cause: DeathCause) {
+        if let Some(ask) = letter.ask.take() {
+            ask.fail(match &cause {
+                DeathCause::TurnFailed(reason) => AskError::Crashed(reason.clone()),
+                DeathCause::Overloaded | DeathCause::DroppedOldest => AskError::Full,
+                DeathCause::DroppedOnCrash => AskError::Crashed(ExitReason::Killed),
+                DeathCause::Refused | DeathCause::Rejected(_) => AskError::Refused,
+                DeathCause::ReceiverEnded | DeathCause::NoReceiver | DeathCause::Expired => {
+                    AskError::NoProc
+                }
+            });
+        }
+        let kind = letter.body.kind();
+        if matches!(letter.body, Body::Signal(..) | Body::Timer(..)) {
+            // Signals and timers are the system's own; nobody sent them.
+            return;
+        }
+        let acl = match &letter.body {
+            Body::Acl(acl) => Some(acl.clone()),
+            _ => None,
+        };
+        self.core.system.bury(Corpse {
+            cause,
+            receiver: self.core.path.clone(),
+            sender: letter.sender,
+            kind,
+            message_type: std::any::type_name::<A::Message>(),
+            priority: letter.priority,
+            acl,
+            kept: Some(Box::new(KeptLetter(letter))),
+        });
+    }
+
+    /// Makes a dead letter of the message in whose turn a life ended.
+    pub(crate) fn bury_current(&self, current: Current<A::Message>, reason: &ExitReason) {
+        let kind = current.record.kind;
+        if !matches!(kind, LetterKind::Message | LetterKind::Acl) {
+            return;
+        }
+        let body = match (current.copy, &current.acl) {
+            (Some(copy), _) => Some(Body::Message(copy)),
+            (None, Some(acl)) => Some(Body::Acl(acl.clone())),
+            (None, None) => None,
+        };
+        let kept = body.map(|body| {
+            let mut letter: Letter<A::Message> = Letter::new(body, current.record.at_ms);
+            letter.sender = current.sender;
+            letter.priority = current.record.priority;
+            Box::new(KeptLetter(letter)) as Box<dyn Kept>
+        });
+        self.core.system.bury(Corpse {
+            cause: DeathCause::TurnFailed(reason.clone()),
+            receiver: self.core.path.clone(),
+            sender: current.sender,
+            kind,
+            message_type: std::any::type_name::<A::Message>(),
+            priority: current.record.priority,
+            acl: current.acl,
+            kept,
+        });
+    }
+
+    fn from_acl(letter: AclLetter) -> Letter<A::Message> {
+        Letter {
+            body: match letter.body {
+                Body::Acl(acl) => Body::Acl(acl),
+                Body::Signal(life, signal) => Body::Signal(life, signal),
+                Body::Message(never) | Body::Timer(_, never) => match never {},
+            },
+            ask: letter.ask,
+            sender: letter.sender,
+            extra: letter.extra,
+            at_ms: letter.at_ms,
+            priority: letter.priority,
+            deliveries: letter.deliveries,
+        }
+    }
+
+    fn to_acl((letter, why): Bounced<A::Message>) -> (AclLetter, NotSent) {
+        let body = match letter.body {
+            Body::Acl(acl) => Body::Acl(acl),
+            Body::Signal(life, signal) => Body::Signal(life, signal),
+            Body::Message(_) | Body::Timer(..) => unreachable!("it went in as ACL"),
+        };
+        let letter = Letter {
+            body,
+            ask: letter.ask,
+            sender: letter.sender,
+            extra: letter.extra,
+            at_ms: letter.at_ms,
+            priority: letter.priority,
+            deliveries: letter.deliveries,
+        };
+        (letter, why)
+    }
+}
+
+/// A dead letter's message.
+struct KeptLetter<M>(Letter<M>);
+
+impl<M: Message> Kept for KeptLetter<M> {
+    fn resend(
+        self: Box<Self>,
+        receiver: &AnyRef,
+        path: &Path,
+    ) -> Result<(), (Option<Box<dyn Kept>>, ReplayError)> {
+        let Some(to): Option<AgentRef<M>> = receiver.typed() else {
+            return Err((Some(self), ReplayError::WrongType(path.clone())));
+        };
+        let mut letter = self.0;
+        letter.deliveries = 0;
+        letter.extra = None;
+        to.0.push(letter, Some(WhenFull::Fail))
+            .map_err(|(letter, _)| {
+                let kept: Box<dyn Kept> = Box::new(KeptLetter(letter));
+                (Some(kept), ReplayError::NotTaken(path.clone()))
+            })
+    }
+}
+
+impl<A: Agent> Receive<A::Message> for Cell<A> {
+    fn push(
+        &self,
+        letter: Letter<A::Message>,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), Bounced<A::Message>> {
+        match self.mailbox.push(letter) {
+            Ok(wake) => {
+                self.wake(wake);
+                Ok(())
+            }
+            Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
+            Err(NotTaken::Full(letter)) => {
+                if when_full.unwrap_or(self.plan.mailbox.when_full) != WhenFull::DropOldest {
+                    return Err((letter, NotSent::Full));
+                }
+                // By `try_lock`, as the sender may hold its own seat's lock.
+                let Some(mut seat) = self.seat.try_lock() else {
+                    return Err((letter, NotSent::Full));
+                };
+                let pushed = self.mailbox.push_dropping_oldest(&mut seat.ready, letter);
+                drop(seat);
+                match pushed {
+                    Ok((wake, dropped)) => {
+                        self.wake(wake);
+                        if let Some(dropped) = dropped {
+                            self.bury_letter(dropped, DeathCause::DroppedOldest);
+                        }
+                        Ok(())
+                    }
+                    Err(NotTaken::Full(letter)) => Err((letter, NotSent::Full)),
+                    Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
+                }
+            }
+        }
+    }
+
+    fn wait(
+        &self,
+        letter: Letter<A::Message>,
+        waker: &Waker,
+    ) -> Result<Option<u64>, Bounced<A::Message>> {
+        match self.mailbox.wait(letter, waker) {
+            Ok((wake, ticket)) => {
+                self.wake(wake);
+                Ok(ticket)
+            }
+            Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
+            Err(NotTaken::Full(letter)) => Err((letter, NotSent::Full)),
+        }
+    }
+
+    fn poll_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>> {
+        self.mailbox.poll_ticket(ticket, waker)
+    }
+
+    fn cancel(&self, ticket: u64) -> Option<Letter<A::Message>> {
+        self.mailbox.cancel(ticket)
+    }
+
+    fn reserve(&self) -> Result<Reservation, NotSent> {
+        self.mailbox.reserve().map_err(|why| match why {
+            NotTaken::Full(()) => NotSent::Full,
+            NotTaken::Refused((), gate) => NotSent::at_gate(gate),
+        })
+    }
+
+    fn unreserve(&self, reservation: Reservation) {
+        self.mailbox.unreserve(reservation);
+    }
+
+    fn push_reserved(
+        &self,
+        reservation: Reservation,
+        letter: Letter<A::Message>,
+    ) -> Result<(), Bounced<A::Message>> {
+        match self.mailbox.push_reserved(reservation, letter) {
+            Ok(wake) => {
+                self.wake(wake);
+                Ok(())
+            }
+            Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
+            Err(NotTaken::Full(letter)) => Err((letter, NotSent::Full)),
+        }
+    }
+
+    fn admit(&self, letter: &Letter<A::Message>) -> Result<(), NotSent> {
+        let hooks = self.core.system.hooks();
+        if hooks.admission.is_empty() {
+            return Ok(());
+        }
+        let admission = Admission {
+            receiver: &self.core.path,
+            sender: letter.sender,
+            kind: letter.body.kind(),
+            priority: letter.priority,
+            acl: match &letter.body {
+                Body::Acl(acl) => Some(acl),
+                _ => None,
+            },
+            extensions: letter.extra.as_ref().map(|extra| &extra.extensions),
+        };
+        for hook in &hooks.admission {
+            hook.admit(&admission).map_err(NotSent::Rejected)?;
+        }
+        Ok(())
+    }
+
+    fn when_full(&self) -> WhenFull {
+        self.plan.mailbox.when_full
+    }
+
+    fn bury(&self, letter: Letter<A::Message>, cause: DeathCause) {
+        self.bury_letter(letter, cause);
+    }
+
+    fn to_any(self: Arc<Self>) -> Arc<dyn AnyCell> {
+        self
+    }
+}
+
+impl<A: Agent> AnyCell for Cell<A> {
+    fn core(&self) -> &CellCore {
+        &self.core
+    }
+
+    fn push_acl(
+        &self,
+        letter: AclLetter,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), (AclLetter, NotSent)> {
+        self.push(Self::from_acl(letter), when_full)
+            .map_err(Self::to_acl)
+    }
+
+    fn wait_acl(
+        &self,
+        letter: AclLetter,
+        waker: &Waker,
+    ) -> Result<Option<u64>, (AclLetter, NotSent)> {
+        self.wait(Self::from_acl(letter), waker)
+            .map_err(Self::to_acl)
+    }
+
+    fn poll_acl_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>> {
+        self.mailbox.poll_ticket(ticket, waker)
+    }
+
+    fn cancel_any(&self, ticket: u64) {
+        if let Some(letter) = self.mailbox.cancel(ticket) {
+            self.bury_letter(letter, DeathCause::Overloaded);
+        }
+    }
+
+    fn admit_acl(&self, letter: &AclLetter) -> Result<(), NotSent> {
+        let hooks = self.core.system.hooks();
+        if hooks.admission.is_empty() {
+            return Ok(());
+        }
+        let admission = Admission {
+            receiver: &self.core.path,
+            sender: letter.sender,
+            kind: LetterKind::Acl,
+            priority: letter.priority,
+            acl: match &letter.body {
+                Body::Acl(acl) => Some(acl),
+                _ => None,
+            },
+            extensions: letter.extra.as_ref().map(|extra| &extra.extensions),
+        };
+        for hook in &hooks.admission {
+            hook.admit(&admission).map_err(NotSent::Rejected)?;
+        }
+        Ok(())
+    }
+
+    fn bury_acl(&self, letter: AclLetter, cause: DeathCause) {
+        self.bury_letter(Self::from_acl(letter), cause);
+    }
+
+    fn default_when_full(&self) -> WhenFull {
+        self.plan.mailbox.when_full
+    }
+
+    fn signal(&self, signal: Signal) {
+        let letter = Letter::new(
+            Body::Signal(self.core.pid().incarnation, Box::new(signal)),
+            self.core.system.coarse_ms(),
+        );
+        // Who has ended is not told any more.
+        if let Ok(wake) = self.mailbox.push(letter) {
+            self.wake(wake);
+        }
+    }
+
+    fn kill(&self, reason: ExitReason) {
+        self.cut_off(reason);
+    }
+
+    fn pause(&self) -> bool {
+        if !self.core.is_alive()
+            || self
+                .mailbox
+                .control
+                .fetch_or(CONTROL_PAUSE, Ordering::AcqRel)
+                & CONTROL_PAUSE
+                != 0
+        {
+            return false;
+        }
+        self.core.system.event(Some(&self.core), What::Paused);
+        true
+    }
+
+    fn resume(&self) -> bool {
+        if !self.lower(CONTROL_PAUSE) {
+            return false;
+        }
+        self.core.system.event(Some(&self.core), What::Resumed);
+        let wake = self.mailbox.wake_consumer();
+        self.wake(wake);
+        true
+    }
+
+    fn refuse(&self, refusing: bool) {
+        if self.mailbox.gate() == Gate::Closed {
+            return;
+        }
+        let turned_away = self
+            .mailbox
+            .set_gate(if refusing { Gate::Refusing } else { Gate::Open });
+        for letter in turned_away {
+            self.bury_letter(letter, DeathCause::Refused);
+        }
+    }
+
+    fn depth(&self) -> u64 {
+        self.mailbox.depth()
+    }
+
+    fn is_settled(&self) -> bool {
+        let seat = self.seat.lock();
+        seat.current.is_none() && seat.outgoing.is_empty() && self.mailbox.depth() == 0
+            || !self.core.is_alive()
+    }
+
+    fn info(&self) -> ActorInfo {
+        let core = &self.core;
+        let control = self.mailbox.control.load(Ordering::Acquire);
+        let state = match core.state() {
+            ActorState::Running | ActorState::Asleep if control & CONTROL_PAUSE != 0 => {
+                ActorState::Paused
+            }
+            ActorState::Running | ActorState::Asleep if self.mailbox.gate() == Gate::Refusing => {
+                ActorState::Draining
+            }
+            state => state,
+        };
+        ActorInfo {
+            path: core.path.clone(),
+            kind: core.kind.to_owned(),
+            state,
+            node: core.system.node().clone(),
+            groups: core.groups(),
+            restarts: core.restarts.load(Ordering::Relaxed),
+            mailbox: self.mailbox.depth(),
+            address: core.address,
+            incarnation: core.pid().incarnation,
+            turns: core.turns.load(Ordering::Relaxed),
+            mailbox_ms: self.seat.lock().ready.oldest().map_or(0, |letter| {
+                u64::from(core.system.coarse_ms().saturating_sub(letter.at_ms))
+            }),
+        }
+    }
+
+    fn detail(&self) -> ActorDetail {
+        let info = self.info();
+        let links = self.core.links();
+        let (capacity, waiting) = (self.mailbox.capacity(), self.mailbox.waiting());
+        let seat = self.seat.lock();
+        ActorDetail {
+            info,
+            behaviour: self.core.behaviour.to_owned(),
+            registered: self.plan.registered.clone(),
+            capacity,
+            waiting_senders: waiting,
+            stashed: seat.stash.len(),
+            timers: seat.timers.len(),
+            outgoing: seat.outgoing.len(),
+            links,
+            current: seat.current.as_ref().map(|current| current.record),
+            recorder: seat
+                .recorder
+                .as_ref()
+                .map_or_else(Vec::new, |recorder| recorder.entries()),
+            last_exit: seat.last_exit.clone(),
+            last_crash: seat.last_crash.as_deref().cloned(),
+        }
+    }
+
+    fn watch_over(&self, tick: &crate::watchdog::Tick<'_>) {
+        crate::watchdog::look_at(self, tick);
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl<A: Agent> TimerTarget for Cell<A> {
+    fn fired(&self, id: TimerId) {
+        let message = {
+            let mut seat = self.seat.lock();
+            match self.take_fired(&mut seat, id) {
+                None => return,
+                Some(Ok(message)) => {
+                    seat.fired.insert(id);
+                    message
+                }
+                Some(Err(reason)) => {
+                    let remains = self.cut(&mut seat, reason.clone());
+                    drop(seat);
+                    self.report(remains, reason);
+                    return;
+                }
+            }
+        };
+        let letter = Letter::new(Body::Timer(id, message), self.core.system.coarse_ms());
+        if let Ok(wake) = self.mailbox.push(letter) {
+            self.wake(wake);
+        }
+    }
+}
+
+impl<A: Agent> Cell<A> {
+    /// What a fired timer brings; an error when the agent's own code for it panicked.
+    fn take_fired(
+        &self,
+        seat: &mut Seat<A>,
+        id: TimerId,
+    ) -> Option<Result<A::Message, ExitReason>> {
+        let armed = seat.timers.get_mut(&id)?;
+        match &mut armed.what {
+            Scheduled::Once(_) => match seat.timers.remove(&id)?.what {
+                Scheduled::Once(message) => Some(Ok(message)),
+                Scheduled::Every(..) => None,
+            },
+            Scheduled::Every(period, make) => {
+                armed.at = (armed.at + *period).max(tokio::time::Instant::now());
+                self.core
+                    .system
+                    .timers()
+                    .arm(armed.at, id, self.this.clone());
+                if seat.fired.contains(&id) {
+                    return None;
+                }
+                let _guard = crate::panics::Guard::enter();
+                Some(catch_unwind(AssertUnwindSafe(make)).map_err(crate::panics::reason))
+            }
+        }
+    }
+}

@@ -1,0 +1,663 @@
+//! The shell: the ractor actor in which an awake agent runs, and its receive loop.
+//!
+//! ractor is paid per wake and sleep, not per message: the actor's `post_start` is the loop. What ractor gives is the
+//! task, its guard and the kill that cancels the loop at its next await.
+
+use super::{CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
+use crate::agent::{Agent, Failure, Message};
+use crate::dead_letters::DeathCause;
+use crate::events::What;
+use crate::hooks::{TurnEnd, TurnView};
+use crate::info::ActorState;
+use crate::letter::{Body, Letter, LetterKind};
+use crate::panics;
+use crate::recorder::{FlightRecord, FlightRecorder};
+use crate::signal::Signal;
+use crate::spec::Placement;
+use crate::turn::{Effects, Occasion, Turn};
+use futures_util::FutureExt;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use swarm_protocols::{ExitReason, Limit};
+
+/// After how many turns in a row a shell lets others run. Without it an agent whose mailbox never empties would hold its
+/// worker.
+const TURNS_PER_POLL: u32 = 64;
+
+/// How a shell is told to end.
+pub(crate) enum ShellHandle {
+    Ractor(ActorRef<()>),
+    Thread(thread_stop::Stop),
+}
+
+impl ShellHandle {
+    pub(crate) fn end(&self) {
+        match self {
+            Self::Ractor(actor) => actor.kill(),
+            Self::Thread(stop) => stop.stop(),
+        }
+    }
+}
+
+/// A one-shot stop flag for a dedicated thread's loop.
+pub(crate) mod thread_stop {
+    use std::sync::Arc;
+    use tokio::sync::Notify;
+
+    #[derive(Clone)]
+    pub(crate) struct Stop(Arc<Notify>);
+
+    impl Stop {
+        pub(crate) fn new() -> Self {
+            Self(Arc::new(Notify::new()))
+        }
+        pub(crate) fn stop(&self) {
+            self.0.notify_one();
+        }
+        pub(crate) async fn stopped(&self) {
+            self.0.notified().await;
+        }
+    }
+}
+
+struct Shell<A>(PhantomData<fn() -> A>);
+
+struct Post<A: Agent> {
+    cell: Arc<Cell<A>>,
+    epoch: u64,
+}
+
+impl<A: Agent> Actor for Shell<A> {
+    type Msg = ();
+    type State = Post<A>;
+    type Arguments = Post<A>;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<()>,
+        post: Post<A>,
+    ) -> Result<Post<A>, ActorProcessingErr> {
+        Ok(post)
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<()>,
+        post: &mut Post<A>,
+    ) -> Result<(), ActorProcessingErr> {
+        run(&post.cell, post.epoch).await;
+        myself.stop(None);
+        Ok(())
+    }
+}
+
+/// Gives a cell a shell. The caller holds the claim: the mailbox said that there is no consumer.
+pub(crate) fn attach<A: Agent>(cell: &Arc<Cell<A>>) {
+    let epoch = {
+        let mut seat = cell.seat.lock();
+        if !matches!(seat.life, Life::Resting(_)) {
+            // It was cut off in between.
+            return;
+        }
+        seat.epoch += 1;
+        cell.core.set_state(ActorState::Running);
+        seat.epoch
+    };
+    let handle = match cell.plan.placement {
+        Placement::Shared => spawn_shared(cell, epoch),
+        Placement::Dedicated => spawn_dedicated(cell, epoch),
+    };
+    let Some(handle) = handle else {
+        cell.cut_off(ExitReason::error_text("its shell could not be started"));
+        return;
+    };
+    let mut seat = cell.seat.lock();
+    if seat.epoch == epoch {
+        seat.shell = Some(handle);
+    } else {
+        drop(seat);
+        handle.end();
+    }
+}
+
+fn spawn_shared<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHandle> {
+    let _runtime = cell.core.system.enter();
+    let post = Post {
+        cell: cell.clone(),
+        epoch,
+    };
+    // `pre_start` is ready at once, so the spawn is too.
+    match Actor::spawn(None, Shell::<A>(PhantomData), post).now_or_never() {
+        Some(Ok((actor, _))) => Some(ShellHandle::Ractor(actor)),
+        Some(Err(_)) | None => None,
+    }
+}
+
+fn spawn_dedicated<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHandle> {
+    let stop = thread_stop::Stop::new();
+    let (theirs, cell) = (stop.clone(), cell.clone());
+    let name = cell
+        .core
+        .path
+        .as_str()
+        .chars()
+        .rev()
+        .take(15)
+        .collect::<Vec<_>>();
+    let name: String = name.into_iter().rev().collect();
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+            else {
+                cell.cut_off(ExitReason::error_text("its thread has no runtime"));
+                return;
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    () = run(&cell, epoch) => {}
+                    () = theirs.stopped() => {}
+                }
+            });
+        })
+        .ok()?;
+    Some(ShellHandle::Thread(stop))
+}
+
+/// What a shell is to do next.
+enum Step<M> {
+    Turn(Task<M>),
+    Flush,
+    Sleep,
+    Stop(ExitReason),
+    /// The life or this shell is over.
+    Leave,
+}
+
+enum Task<M> {
+    Continue,
+    Letter(Letter<M>),
+}
+
+/// What a shell keeps between turns.
+struct Work<M> {
+    effects: Effects<M>,
+    /// The last turn ended well and is to be committed with the next step.
+    commit_is_due: bool,
+}
+
+/// Lives one life after the other in the seat, until there is no more for this shell to do.
+async fn run<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) {
+    let mut work = Work {
+        effects: Effects::new(),
+        commit_is_due: false,
+    };
+    while let Some(agent) = poll_fn(|cx| sit_down(cell, epoch, cx)).await {
+        let mut agent = Resident(Some(agent));
+        if live(cell, epoch, &mut agent, &mut work).await {
+            return;
+        }
+        work.effects.clear();
+        work.commit_is_due = false;
+    }
+}
+
+/// The behaviour while it is out of the seat. Its drop is the agent's code.
+struct Resident<A>(Option<A>);
+
+impl<A> Drop for Resident<A> {
+    fn drop(&mut self) {
+        panics::drop_guarded(self.0.take());
+    }
+}
+
+/// Takes the behaviour out of the seat, or waits for the next one. `None` when this shell was fenced off.
+fn sit_down<A: Agent>(cell: &Cell<A>, epoch: u64, cx: &mut Context<'_>) -> Poll<Option<A>> {
+    let mut seat = cell.seat.lock();
+    if seat.epoch != epoch {
+        return Poll::Ready(None);
+    }
+    match std::mem::replace(&mut seat.life, Life::Awake) {
+        Life::Resting(agent) => Poll::Ready(Some(agent)),
+        other => {
+            seat.life = other;
+            seat.waiting = Some(cx.waker().clone());
+            Poll::Pending
+        }
+    }
+}
+
+/// One life's turns. True when this shell is done, false when it waits for the next life.
+async fn live<A: Agent>(
+    cell: &Arc<Cell<A>>,
+    epoch: u64,
+    agent: &mut Resident<A>,
+    work: &mut Work<A::Message>,
+) -> bool {
+    let mut turns = 0;
+    loop {
+        match poll_fn(|cx| next_step(cell, epoch, work, cx)).await {
+            Step::Turn(task) => {
+                let Some(behaviour) = &mut agent.0 else {
+                    return true;
+                };
+                if let Err(reason) = take_turn(cell, epoch, behaviour, task, work).await {
+                    work.effects.clear();
+                    return crash(cell, epoch, agent, reason);
+                }
+                work.commit_is_due = true;
+                turns += 1;
+                if turns == TURNS_PER_POLL {
+                    turns = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+            Step::Flush => flush(cell, epoch).await,
+            Step::Sleep => {
+                if lie_down(cell, epoch, agent) {
+                    return true;
+                }
+            }
+            Step::Stop(reason) => return stop(cell, epoch, agent, reason).await,
+            Step::Leave => return true,
+        }
+    }
+}
+
+fn next_step<A: Agent>(
+    cell: &Cell<A>,
+    epoch: u64,
+    work: &mut Work<A::Message>,
+    cx: &mut Context<'_>,
+) -> Poll<Step<A::Message>> {
+    let mut guard = cell.seat.lock();
+    let seat = &mut *guard;
+    if seat.epoch != epoch {
+        return Poll::Ready(Step::Leave);
+    }
+    if work.commit_is_due {
+        work.commit_is_due = false;
+        seat.current = None;
+        if !work.effects.list.is_empty() {
+            cell.commit(seat, &mut work.effects);
+        }
+        if let Some(reason) = work.effects.stop.take() {
+            return Poll::Ready(Step::Stop(reason));
+        }
+    }
+    let control = cell.mailbox.control.load(Ordering::Acquire);
+    if control & CONTROL_STOP != 0 {
+        return Poll::Ready(Step::Stop(ExitReason::SHUTDOWN));
+    }
+    if !seat.outgoing.is_empty() {
+        return Poll::Ready(Step::Flush);
+    }
+    if control & CONTROL_PAUSE != 0 {
+        if cell.mailbox.park(cx.waker(), CONTROL_PAUSE) {
+            return Poll::Pending;
+        }
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    if seat.continue_is_due {
+        seat.continue_is_due = false;
+        seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
+        return Poll::Ready(Step::Turn(Task::Continue));
+    }
+    if control & CONTROL_SLEEP != 0 {
+        cell.lower(CONTROL_SLEEP);
+        return Poll::Ready(Step::Sleep);
+    }
+    while let Some(letter) = cell.mailbox.next(&mut seat.ready, Some(cx.waker())) {
+        if let Some(letter) = begin(cell, seat, letter) {
+            return Poll::Ready(Step::Turn(Task::Letter(letter)));
+        }
+    }
+    // A flag that went up between the look above and the parking has the consumer run once more.
+    if cell.mailbox.control.load(Ordering::Acquire) & !CONTROL_PAUSE != 0 {
+        cx.waker().wake_by_ref();
+    }
+    Poll::Pending
+}
+
+/// Notes what is begun, or drops what is not to be handled any more.
+fn begin<A: Agent>(
+    cell: &Cell<A>,
+    seat: &mut Seat<A>,
+    letter: Letter<A::Message>,
+) -> Option<Letter<A::Message>> {
+    match &letter.body {
+        Body::Timer(id, _) if !seat.fired.remove(id) => return None,
+        Body::Signal(life, _) if *life != cell.core.pid().incarnation => return None,
+        Body::Message(_) | Body::Acl(_) | Body::Timer(..) | Body::Signal(..) => {}
+    }
+    if let Some(expires) = letter.extra.as_ref().and_then(|extra| extra.expires_at_ms)
+        && cell.core.system.now_ms() > expires
+    {
+        cell.bury_letter(letter, DeathCause::Expired);
+        return None;
+    }
+    let record = FlightRecord {
+        kind: letter.body.kind(),
+        sender: letter.sender.map_or(0, |address| address.0 as u64),
+        at_ms: letter.at_ms,
+        priority: letter.priority,
+        deliveries: letter.deliveries,
+    };
+    seat.recorder
+        .get_or_insert_with(|| Box::new(FlightRecorder::new()))
+        .record(record);
+    let wants_copy = cell.plan.mailbox.redeliver > 0 || cell.plan.mailbox.keep_failed;
+    seat.current = Some(Current {
+        record,
+        sender: letter.sender,
+        ask: letter.ask.clone(),
+        acl: match &letter.body {
+            Body::Acl(acl) => Some(acl.clone()),
+            Body::Message(_) | Body::Timer(..) | Body::Signal(..) => None,
+        },
+        copy: match &letter.body {
+            Body::Message(message) if wants_copy => message.copy(),
+            Body::Message(_) | Body::Acl(_) | Body::Timer(..) | Body::Signal(..) => None,
+        },
+        trace: letter.extra.as_ref().and_then(|extra| extra.trace),
+    });
+    Some(letter)
+}
+
+impl<M> Current<M> {
+    fn of_continue(at_ms: u32) -> Self {
+        Self {
+            record: FlightRecord {
+                kind: LetterKind::Continue,
+                sender: 0,
+                at_ms,
+                priority: swarm_protocols::Priority::Critical,
+                deliveries: 0,
+            },
+            sender: None,
+            ask: None,
+            acl: None,
+            copy: None,
+            trace: None,
+        }
+    }
+}
+
+/// Runs the behaviour's code for one message.
+async fn take_turn<A: Agent>(
+    cell: &Arc<Cell<A>>,
+    epoch: u64,
+    agent: &mut A,
+    task: Task<A::Message>,
+    work: &mut Work<A::Message>,
+) -> Result<(), ExitReason> {
+    let core = &cell.core;
+    let hooks = core.system.hooks();
+    let kind = match &task {
+        Task::Continue => LetterKind::Continue,
+        Task::Letter(letter) => letter.body.kind(),
+    };
+    let sender = match &task {
+        Task::Continue => None,
+        Task::Letter(letter) => letter.sender,
+    };
+    let view = (!hooks.turn.is_empty()).then(|| TurnView {
+        path: &core.path,
+        pid: core.pid(),
+        kind,
+        sender,
+    });
+    let began = view.as_ref().map(|_| tokio::time::Instant::now());
+    if let Some(view) = &view {
+        for hook in &hooks.turn {
+            hook.before(view).map_err(ExitReason::error_text)?;
+        }
+    }
+    let span = tracing::trace_span!("turn", path = %core.path, kind = kind.as_str());
+    let ended = {
+        let future = handle(cell, epoch, agent, task, &mut work.effects);
+        let mut future = pin!(future);
+        let mut first = true;
+        // The first poll alone: most turns are over then, and need no timer.
+        let polled = poll_fn(|cx| {
+            if first {
+                first = false;
+                Poll::Ready(poll_guarded(core, &span, || future.as_mut().poll(cx)))
+            } else {
+                Poll::Ready(Poll::Pending)
+            }
+        })
+        .await;
+        match polled {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => {
+                let rest = poll_fn(|cx| poll_guarded(core, &span, || future.as_mut().poll(cx)));
+                match cell.plan.turn_deadline {
+                    None => rest.await,
+                    Some(deadline) => match tokio::time::timeout(deadline, rest).await {
+                        Ok(ended) => ended,
+                        Err(_) => {
+                            core.system.event(
+                                Some(core),
+                                What::TurnCut {
+                                    deadline_ms: millis(deadline),
+                                },
+                            );
+                            Err(ExitReason::Limit(Limit::TurnTime))
+                        }
+                    },
+                }
+            }
+        }
+    };
+    core.turns
+        .store(core.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    let ended = ended.and_then(|()| {
+        if work.effects.is_over_limit {
+            Err(ExitReason::Limit(Limit::Effects))
+        } else {
+            Ok(())
+        }
+    });
+    if let (Some(view), Some(began)) = (&view, began) {
+        let end = match &ended {
+            Ok(()) => TurnEnd::Committed,
+            Err(reason) => TurnEnd::Failed(reason.clone()),
+        };
+        for hook in hooks.turn.iter().rev() {
+            hook.after(view, &end, began.elapsed());
+        }
+    }
+    ended
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Polls the behaviour's code: its panic is caught, and the watchdog can see that it is inside.
+fn poll_guarded(
+    core: &super::core::CellCore,
+    span: &tracing::Span,
+    poll: impl FnOnce() -> Poll<Result<(), Failure>>,
+) -> Poll<Result<(), ExitReason>> {
+    let progress = core.progress.load(Ordering::Relaxed);
+    core.progress
+        .store(progress.wrapping_add(1), Ordering::Relaxed);
+    let polled = {
+        let _guard = panics::Guard::enter();
+        let _span = span.enter();
+        catch_unwind(AssertUnwindSafe(poll))
+    };
+    core.progress
+        .store(progress.wrapping_add(2), Ordering::Relaxed);
+    match polled {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+        Ok(Poll::Ready(Err(failure))) => Poll::Ready(Err(ExitReason::error(&*failure))),
+        Err(payload) => Poll::Ready(Err(panics::reason(payload))),
+    }
+}
+
+/// Calls the callback that the letter is for.
+async fn handle<A: Agent>(
+    cell: &Arc<Cell<A>>,
+    epoch: u64,
+    agent: &mut A,
+    task: Task<A::Message>,
+    effects: &mut Effects<A::Message>,
+) -> Result<(), Failure> {
+    let mut turn = Turn {
+        cell,
+        epoch,
+        effects,
+        occasion: Occasion::NONE,
+        acl_port: None,
+    };
+    match task {
+        Task::Continue => agent.on_continue(&mut turn).await,
+        Task::Letter(letter) => {
+            turn.occasion.sender = letter.sender;
+            turn.occasion.trace = letter.extra.as_ref().and_then(|extra| extra.trace);
+            match letter.body {
+                Body::Message(message) | Body::Timer(_, message) => {
+                    agent.handle(&mut turn, message).await
+                }
+                Body::Acl(acl) => {
+                    turn.occasion.acl = Some(acl.clone());
+                    turn.acl_port = letter.ask.as_ref().and_then(|ask| ask.acl_port());
+                    drop(letter.ask);
+                    agent.on_acl(&mut turn, acl).await
+                }
+                Body::Signal(_, signal) => match *signal {
+                    Signal::Down(down) => agent.on_down(&mut turn, down).await,
+                    Signal::Exit(exit) => agent.on_exit(&mut turn, exit).await,
+                    Signal::Watch(watched) => agent.on_watch(&mut turn, watched).await,
+                    Signal::Group(change) => agent.on_group(&mut turn, change).await,
+                },
+            }
+        }
+    }
+}
+
+/// A turn failed: the life is over, and this shell waits for the supervisor's verdict. True when it was fenced off.
+fn crash<A: Agent>(
+    cell: &Cell<A>,
+    epoch: u64,
+    agent: &mut Resident<A>,
+    reason: ExitReason,
+) -> bool {
+    panics::drop_guarded(agent.0.take());
+    let remains = {
+        let mut seat = cell.seat.lock();
+        if seat.epoch != epoch {
+            return true;
+        }
+        cell.mailbox.hold();
+        cell.end_life(&mut seat, &reason)
+    };
+    cell.report(remains, reason);
+    false
+}
+
+/// An ordered end: cleanup, then the news.
+async fn stop<A: Agent>(
+    cell: &Cell<A>,
+    epoch: u64,
+    agent: &mut Resident<A>,
+    reason: ExitReason,
+) -> bool {
+    let mut reason = reason;
+    if let Some(behaviour) = &mut agent.0 {
+        let span = tracing::Span::none();
+        let told = reason.clone();
+        let mut cleanup = pin!(async {
+            behaviour.terminate(&told).await;
+            Ok(())
+        });
+        let ended =
+            poll_fn(|cx| poll_guarded(&cell.core, &span, || cleanup.as_mut().poll(cx))).await;
+        if let Err(panic) = ended {
+            reason = panic;
+        }
+    }
+    crash(cell, epoch, agent, reason)
+}
+
+/// Puts the behaviour back into the seat and leaves. False when there is something to do after all.
+fn lie_down<A: Agent>(cell: &Cell<A>, epoch: u64, agent: &mut Resident<A>) -> bool {
+    let mut seat = cell.seat.lock();
+    if seat.epoch != epoch {
+        return true;
+    }
+    if !cell.mailbox.leave(&seat.ready) {
+        return false;
+    }
+    if let Some(behaviour) = agent.0.take() {
+        seat.life = Life::Resting(behaviour);
+    }
+    seat.shell = None;
+    seat.recorder = None;
+    seat.ready.shrink();
+    cell.core.set_state(ActorState::Asleep);
+    drop(seat);
+    cell.core.system.event(Some(&cell.core), What::Asleep);
+    true
+}
+
+/// Delivers what the outgoing queue holds, waiting for room at the receivers, each at most the system's send limit.
+pub(crate) async fn flush<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) {
+    loop {
+        let limit = cell.core.system.send_limit();
+        let first = poll_fn(|cx| flush_first(cell, epoch, cx));
+        match tokio::time::timeout(limit, first).await {
+            Ok(Flushed::One) => {}
+            Ok(Flushed::All | Flushed::Interrupted) => return,
+            Err(_) => {
+                let mut seat = cell.seat.lock();
+                if seat.epoch != epoch {
+                    return;
+                }
+                if let Some(mut out) = seat.outgoing.pop_front() {
+                    drop(seat);
+                    out.abandon(DeathCause::Overloaded);
+                }
+            }
+        }
+    }
+}
+
+enum Flushed {
+    One,
+    All,
+    Interrupted,
+}
+
+fn flush_first<A: Agent>(cell: &Cell<A>, epoch: u64, cx: &mut Context<'_>) -> Poll<Flushed> {
+    let mut seat = cell.seat.lock();
+    if seat.epoch != epoch {
+        return Poll::Ready(Flushed::Interrupted);
+    }
+    let Some(first) = seat.outgoing.front_mut() else {
+        return Poll::Ready(Flushed::All);
+    };
+    if first.poll(cx).is_ready() {
+        seat.outgoing.pop_front();
+        return Poll::Ready(Flushed::One);
+    }
+    // So that a stop is seen at once. Letters that come meanwhile wake it for nothing; that is cheap enough.
+    if !cell.mailbox.park(cx.waker(), CONTROL_PAUSE | CONTROL_SLEEP) {
+        return Poll::Ready(Flushed::Interrupted);
+    }
+    Poll::Pending
+}

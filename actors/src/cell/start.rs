@@ -1,0 +1,249 @@
+//! How lives begin: the start function of a child spec, which finds its cell again and puts the next life into it.
+
+use super::end::CellChild;
+use super::{CONTROL_STOP, Cell, Life};
+use crate::agent::{Agent, Init};
+use crate::events::What;
+use crate::info::ActorState;
+use crate::mailbox::{Gate, Wake};
+use crate::panics;
+use crate::reference::AnyCell;
+use crate::spec::Plan;
+use crate::system::{System, WeakSystem};
+use crate::turn::{Effects, Occasion, Turn};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use swarm_protocols::{ExitReason, Incarnation, Pid};
+use swarm_supervisors::{Child, Disposition, Link, StartChild, StartError, Started};
+
+/// The start function of an agent's child spec.
+pub(crate) struct StartCell<A: Agent> {
+    plan: Arc<Plan<A>>,
+    /// Weak: specs live in the tree, and the tree in the system.
+    system: WeakSystem,
+}
+
+impl<A: Agent> StartCell<A> {
+    pub(crate) fn new(plan: Arc<Plan<A>>, system: &System) -> Self {
+        Self {
+            plan,
+            system: system.downgrade(),
+        }
+    }
+
+    async fn begin(&self, link: Link) -> Result<Started, StartError> {
+        let Some(system) = self.system.upgrade() else {
+            return Err(StartError::Failed(ExitReason::error_text(
+                "the system is gone",
+            )));
+        };
+        let cell = system.cell(link.path(), &self.plan)?;
+        let attempt = Attempt::begin(cell, &link)?;
+        match attempt.init().await {
+            Ok((agent, effects, init)) => Ok(attempt.succeed(agent, effects, init, link)),
+            Err(error) => {
+                drop(attempt);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<A: Agent> StartChild for StartCell<A> {
+    fn start(&self, link: Link) -> BoxFuture<'_, Result<Started, StartError>> {
+        self.begin(link).boxed()
+    }
+}
+
+/// A start under way. Dropped before it succeeded, it undoes what it has begun.
+struct Attempt<A: Agent> {
+    cell: Arc<Cell<A>>,
+    is_over: bool,
+    before: ActorState,
+}
+
+impl<A: Agent> Attempt<A> {
+    fn begin(cell: Arc<Cell<A>>, link: &Link) -> Result<Self, StartError> {
+        let core = &cell.core;
+        let me = core
+            .reference()
+            .ok_or_else(|| StartError::Failed(ExitReason::error_text("the cell is gone")))?;
+        if let Some(name) = &cell.plan.registered {
+            core.system
+                .names()
+                .claim(name, &me)
+                .map_err(StartError::AlreadyStarted)?;
+        }
+        let mut seat = cell.seat.lock();
+        let before = core.state();
+        if before.is_alive() {
+            return Err(StartError::AlreadyStarted(core.pid()));
+        }
+        let incarnation = core.incarnation.fetch_add(1, Ordering::AcqRel) + 1;
+        if incarnation > 1 {
+            core.restarts.fetch_add(1, Ordering::Relaxed);
+        }
+        core.set_state(ActorState::Starting);
+        seat.link = Some(link.clone());
+        drop(seat);
+        Ok(Self {
+            cell,
+            is_over: false,
+            before,
+        })
+    }
+
+    async fn init(&self) -> Result<(A, Effects<A::Message>, Init), StartError> {
+        let cell = &self.cell;
+        let init = AssertUnwindSafe(async {
+            let mut effects = Effects::new();
+            let mut agent = (cell.plan.make)();
+            let epoch = cell.seat.lock().epoch;
+            let mut turn = Turn {
+                cell,
+                epoch,
+                effects: &mut effects,
+                occasion: Occasion::NONE,
+                acl_port: None,
+            };
+            let init = agent.init(&mut turn).await;
+            (agent, effects, init)
+        })
+        .catch_unwind();
+        let mut init = std::pin::pin!(init);
+        let ended = std::future::poll_fn(|cx| {
+            let _guard = panics::Guard::enter();
+            init.as_mut().poll(cx)
+        })
+        .await;
+        match ended {
+            Ok((_, _, Ok(Init::Ignore))) => Err(StartError::Ignore),
+            Ok((agent, effects, Ok(init))) => Ok((agent, effects, init)),
+            Ok((_, _, Err(failure))) => Err(StartError::Failed(ExitReason::error(&*failure))),
+            Err(payload) => Err(StartError::Failed(panics::reason(payload))),
+        }
+    }
+
+    fn succeed(
+        mut self,
+        agent: A,
+        mut effects: Effects<A::Message>,
+        init: Init,
+        link: Link,
+    ) -> Started {
+        self.is_over = true;
+        let cell = self.cell.clone();
+        let core = &cell.core;
+        let pid = core.pid();
+        let me = core.reference();
+        let mut seat = cell.seat.lock();
+        core.set_state(ActorState::Asleep);
+        seat.link = Some(link);
+        if let Some(me) = &me {
+            let known = core.groups();
+            for group in &cell.plan.groups {
+                if !known.contains(group) {
+                    cell.join(group, me);
+                }
+            }
+        }
+        cell.mailbox.set_gate(Gate::Open);
+        cell.commit(&mut seat, &mut effects);
+        seat.continue_is_due = init == Init::Continue;
+        seat.life = Life::Resting(agent);
+        // A stop that init asked for is carried out by the shell, like any other.
+        let stop = effects.stop.take();
+        if stop.is_some() {
+            cell.mailbox
+                .control
+                .fetch_or(CONTROL_STOP, Ordering::AcqRel);
+        }
+        let is_eager =
+            cell.plan.eager || seat.continue_is_due || stop.is_some() || !seat.outgoing.is_empty();
+        let wake = if seat.shell.is_some() {
+            // The shell of the life that crashed goes on with this one, at once or when it comes to look.
+            core.set_state(ActorState::Running);
+            cell.mailbox.resume_running();
+            seat.waiting.take().map_or(Wake::None, Wake::Parked)
+        } else {
+            cell.mailbox.release(&seat.ready, is_eager)
+        };
+        drop(seat);
+        core.system.event(Some(core), What::Started);
+        if pid.incarnation > Incarnation(1) {
+            core.announce_restart();
+        }
+        cell.wake(wake);
+        Started {
+            child: Arc::new(CellChild {
+                cell,
+                incarnation: pid.incarnation,
+            }),
+            info: None,
+        }
+    }
+}
+
+impl<A: Agent> Drop for Attempt<A> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let cell = &self.cell;
+        let mut seat = cell.seat.lock();
+        seat.link = None;
+        // A cell that never ran is not there; one that did waits for its supervisor's decision, as before.
+        let is_first = cell.core.incarnation.load(Ordering::Acquire) == 1;
+        cell.core.set_state(if is_first {
+            ActorState::Stopped
+        } else {
+            self.before
+        });
+        drop(seat);
+        if let Some(name) = &cell.plan.registered
+            && self.before != ActorState::Restarting
+        {
+            cell.core.system.names().release(name, cell.core.address);
+        }
+        if is_first {
+            cell.core.system.forget(&cell.core);
+        }
+    }
+}
+
+impl<A: Agent> Child for CellChild<A> {
+    fn pid(&self) -> Pid {
+        Pid {
+            address: self.cell.core.address,
+            incarnation: self.incarnation,
+        }
+    }
+
+    fn signal(&self) {
+        if self.is_present() {
+            self.cell.raise(CONTROL_STOP);
+        }
+    }
+
+    fn kill(&self) {
+        if self.is_present() {
+            self.cell.kill(ExitReason::Killed);
+        }
+    }
+
+    fn settle(&self, disposition: Disposition) {
+        if self.is_present() {
+            self.cell.settle(disposition);
+        }
+    }
+}
+
+impl<A: Agent> CellChild<A> {
+    /// Whether the life that this stands for is the latest one: an earlier one's affairs are settled.
+    fn is_present(&self) -> bool {
+        self.cell.core.incarnation.load(Ordering::Acquire) == self.incarnation.0
+    }
+}

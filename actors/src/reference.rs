@@ -1,0 +1,617 @@
+//! References: what holds an agent's address and can be sent to. They stay valid over restarts.
+
+use crate::agent::Message;
+use crate::ask::{AclAsker, AskError, ReplyTo, ask_pair};
+use crate::cell::core::{CellCore, Watcher};
+use crate::info::ActorInfo;
+use crate::letter::{Body, Extra, Letter};
+use crate::mailbox::{Gate, Reservation};
+use crate::signal::{Down, Exit, Signal, WatchEvent};
+use crate::spec::WhenFull;
+use std::any::Any;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+use swarm_protocols::{
+    AclMessage, Address, ExitReason, Extensions, Incarnation, Path, Pid, Priority, TraceContext,
+};
+use tokio::sync::oneshot;
+
+/// Why a message was not taken. `message` is the message itself, unless it had already been taken over when the receiver
+/// closed: then it is a dead letter.
+#[derive(thiserror::Error)]
+#[error("{why}")]
+pub struct SendError<M> {
+    /// Why.
+    pub why: NotSent,
+    /// The message, handed back.
+    pub message: Option<M>,
+}
+
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("why", &self.why)
+            .field("message", &self.message.is_some())
+            .finish()
+    }
+}
+
+/// Why a message was not sent. Nothing was handled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// The mailbox is full, and the send was not to wait. Retry later.
+    #[error("the mailbox is full")]
+    Full,
+    /// The agent is stopped or being drained. Retry once it runs again.
+    #[error("the agent takes no messages now")]
+    Refused,
+    /// The agent has ended for good. Retrying is of no use.
+    #[error("the agent has ended")]
+    Ended,
+    /// A hook refused the message. Retrying the same is of no use.
+    #[error("refused by a hook: {0}")]
+    Rejected(String),
+}
+
+impl NotSent {
+    pub(crate) fn at_gate(gate: Gate) -> Self {
+        match gate {
+            Gate::Open | Gate::Refusing => Self::Refused,
+            Gate::Closed => Self::Ended,
+        }
+    }
+}
+
+impl From<NotSent> for AskError {
+    fn from(why: NotSent) -> Self {
+        match why {
+            NotSent::Full => Self::Full,
+            NotSent::Refused | NotSent::Rejected(_) => Self::Refused,
+            NotSent::Ended => Self::NoProc,
+        }
+    }
+}
+
+/// How a single message is sent. The default is: normal priority, no expiry, the receiver's own policy when it is full.
+#[derive(Clone, Debug, Default)]
+pub struct SendOptions {
+    /// Which messages it may overtake.
+    pub priority: Priority,
+    /// What happens when the mailbox is full; `None` for the receiver's own policy.
+    pub when_full: Option<WhenFull>,
+    /// It is not handled any more after this time from now, and becomes a dead letter `expired`.
+    pub expires_in: Option<Duration>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// What travels along unread.
+    pub extensions: Extensions,
+}
+
+/// A letter that was not taken, and why.
+pub(crate) type Bounced<M> = (Letter<M>, NotSent);
+
+/// A cell as those see it who know its message type.
+pub(crate) trait Receive<M>: AnyCell {
+    /// Puts the letter in without waiting, or hands it back.
+    fn push(&self, letter: Letter<M>, when_full: Option<WhenFull>) -> Result<(), Bounced<M>>;
+    /// Puts it in, or waits in line with it. The ticket is for `poll_ticket` and `cancel`.
+    fn wait(&self, letter: Letter<M>, waker: &Waker) -> Result<Option<u64>, Bounced<M>>;
+    fn poll_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>>;
+    fn cancel(&self, ticket: u64) -> Option<Letter<M>>;
+    fn reserve(&self) -> Result<Reservation, NotSent>;
+    fn unreserve(&self, reservation: Reservation);
+    fn push_reserved(&self, reservation: Reservation, letter: Letter<M>) -> Result<(), Bounced<M>>;
+    /// Hooks, where there are any. Must be asked once per letter, before it is pushed.
+    fn admit(&self, letter: &Letter<M>) -> Result<(), NotSent>;
+    fn when_full(&self) -> WhenFull;
+    /// Makes a dead letter of it.
+    fn bury(&self, letter: Letter<M>, cause: crate::DeathCause);
+    fn to_any(self: Arc<Self>) -> Arc<dyn AnyCell>;
+}
+
+/// A cell as those see it who don't.
+pub(crate) trait AnyCell: Send + Sync + 'static {
+    fn core(&self) -> &CellCore;
+    fn push_acl(
+        &self,
+        letter: AclLetter,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), (AclLetter, NotSent)>;
+    fn wait_acl(
+        &self,
+        letter: AclLetter,
+        waker: &Waker,
+    ) -> Result<Option<u64>, (AclLetter, NotSent)>;
+    fn poll_acl_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>>;
+    fn cancel_any(&self, ticket: u64);
+    fn admit_acl(&self, letter: &AclLetter) -> Result<(), NotSent>;
+    fn bury_acl(&self, letter: AclLetter, cause: crate::DeathCause);
+    fn default_when_full(&self) -> WhenFull;
+    fn signal(&self, signal: Signal);
+    fn kill(&self, reason: ExitReason);
+    fn pause(&self) -> bool;
+    fn resume(&self) -> bool;
+    fn refuse(&self, refusing: bool);
+    fn depth(&self) -> u64;
+    fn is_settled(&self) -> bool;
+    fn info(&self) -> ActorInfo;
+    fn detail(&self) -> crate::ActorDetail;
+    fn watch_over(&self, tick: &crate::watchdog::Tick<'_>);
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// An ACL letter: it fits every agent.
+pub(crate) type AclLetter = Letter<std::convert::Infallible>;
+
+/// A reference to an agent that takes messages of type `M`. Cheap to clone; equal when the address is.
+pub struct AgentRef<M>(pub(crate) Arc<dyn Receive<M>>);
+
+impl<M> Clone for AgentRef<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M: 'static> fmt::Debug for AgentRef<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentRef({})", self.0.core().path)
+    }
+}
+
+impl<M: 'static> PartialEq for AgentRef<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.core().address == other.0.core().address
+    }
+}
+
+impl<M: 'static> Eq for AgentRef<M> {}
+
+impl<M: Message> AgentRef<M> {
+    /// Sends a message, and waits when the mailbox is full and the receiver's policy says so. When the future is dropped
+    /// while it waits, the message is not sent.
+    ///
+    /// # Errors
+    /// [`SendError`] says why the message was not taken, and has it.
+    pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
+        self.send_letter(self.letter(message, SendOptions::default()), None)
+            .await
+    }
+
+    /// Sends a message with options.
+    ///
+    /// # Errors
+    /// As [`AgentRef::send`].
+    pub async fn send_with(&self, message: M, options: SendOptions) -> Result<(), SendError<M>> {
+        let when_full = options.when_full;
+        self.send_letter(self.letter(message, options), when_full)
+            .await
+    }
+
+    /// Sends a message if there is room now. Never waits.
+    ///
+    /// # Errors
+    /// As [`AgentRef::send`], and [`NotSent::Full`] when there is no room.
+    pub fn try_send(&self, message: M) -> Result<(), SendError<M>> {
+        let letter = self.letter(message, SendOptions::default());
+        let sent = match self.0.admit(&letter) {
+            Ok(()) => self.0.push(letter, Some(WhenFull::Fail)),
+            Err(why) => Err((letter, why)),
+        };
+        sent.map_err(|(letter, why)| SendError {
+            why,
+            message: message_of(letter),
+        })
+    }
+
+    /// Asks: sends the message that `make` makes around a place for the answer, and waits for the answer, at most
+    /// `within` from now, the wait for room included. Fails at once when the callee ends for good, or when the turn that
+    /// handles the request crashes. When the future is dropped the request may still be handled.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<T>) -> M,
+        within: Duration,
+    ) -> Result<T, AskError> {
+        let (port, answer) = ask_pair();
+        let slot = port.slot();
+        let mut letter = self.letter(make(port), SendOptions::default());
+        letter.ask = Some(slot);
+        match self
+            .0
+            .admit(&letter)
+            .map_err(|why| (None, why))
+            .and_then(|()| {
+                self.0
+                    .push(letter, None)
+                    .map_err(|(letter, why)| (Some(letter), why))
+            }) {
+            Ok(()) => answer.within(within).await,
+            Err((Some(letter), NotSent::Full)) if self.0.when_full() == WhenFull::Wait => {
+                match tokio::time::timeout(within, async {
+                    self.wait_letter(letter).await.map_err(|e| e.why)?;
+                    answer.await
+                })
+                .await
+                {
+                    Ok(answer) => answer,
+                    Err(_) => Err(AskError::Timeout { within }),
+                }
+            }
+            Err((_, why)) => Err(why.into()),
+        }
+    }
+
+    /// The same agent, its message type forgotten.
+    #[must_use]
+    pub fn any(&self) -> AnyRef {
+        AnyRef(self.0.clone().to_any())
+    }
+
+    /// Its place in the tree.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.core().path
+    }
+
+    /// Its address: stable over restarts.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.0.core().address
+    }
+
+    fn letter(&self, message: M, options: SendOptions) -> Letter<M> {
+        self.0.core().letter(Body::Message(message), options)
+    }
+
+    async fn send_letter(
+        &self,
+        letter: Letter<M>,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), SendError<M>> {
+        let pushed = match self.0.admit(&letter) {
+            Ok(()) => self.0.push(letter, when_full),
+            Err(why) => Err((letter, why)),
+        };
+        match pushed {
+            Ok(()) => Ok(()),
+            Err((letter, NotSent::Full))
+                if when_full.unwrap_or_else(|| self.0.when_full()) == WhenFull::Wait =>
+            {
+                self.wait_letter(letter).await
+            }
+            Err((letter, why)) => Err(SendError {
+                why,
+                message: message_of(letter),
+            }),
+        }
+    }
+
+    async fn wait_letter(&self, letter: Letter<M>) -> Result<(), SendError<M>> {
+        let mut line = InLine {
+            cell: &*self.0,
+            letter: Some(letter),
+            ticket: None,
+        };
+        poll_fn(|cx| line.poll(cx.waker())).await
+    }
+}
+
+/// A sender that waits in line. Leaves it when it is dropped.
+struct InLine<'a, M: 'static> {
+    cell: &'a dyn Receive<M>,
+    letter: Option<Letter<M>>,
+    ticket: Option<u64>,
+}
+
+impl<M: 'static> InLine<'_, M> {
+    fn poll(&mut self, waker: &Waker) -> Poll<Result<(), SendError<M>>> {
+        if let Some(letter) = self.letter.take() {
+            match self.cell.wait(letter, waker) {
+                Ok(None) => return Poll::Ready(Ok(())),
+                Ok(Some(ticket)) => self.ticket = Some(ticket),
+                Err((letter, why)) => {
+                    return Poll::Ready(Err(SendError {
+                        why,
+                        message: message_of(letter),
+                    }));
+                }
+            }
+        }
+        let Some(ticket) = self.ticket else {
+            return Poll::Ready(Ok(()));
+        };
+        self.cell.poll_ticket(ticket, waker).map(|entered| {
+            self.ticket = None;
+            entered.map_err(|gate| SendError {
+                why: NotSent::at_gate(gate),
+                message: None,
+            })
+        })
+    }
+}
+
+impl<M: 'static> Drop for InLine<'_, M> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            drop(self.cell.cancel(ticket));
+        }
+    }
+}
+
+fn message_of<M>(letter: Letter<M>) -> Option<M> {
+    match letter.body {
+        Body::Message(message) | Body::Timer(_, message) => Some(message),
+        Body::Acl(_) | Body::Signal(..) => None,
+    }
+}
+
+/// A reference to an agent of whatever message type. Every agent takes ACL messages.
+#[derive(Clone)]
+pub struct AnyRef(pub(crate) Arc<dyn AnyCell>);
+
+impl fmt::Debug for AnyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AnyRef({})", self.0.core().path)
+    }
+}
+
+impl PartialEq for AnyRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.core().address == other.0.core().address
+    }
+}
+
+impl Eq for AnyRef {}
+
+impl AnyRef {
+    /// Its place in the tree.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.core().path
+    }
+
+    /// Its address: stable over restarts.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.0.core().address
+    }
+
+    /// Its present life, or the last one when it has none.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.0.core().pid()
+    }
+
+    /// Its present life's number; 0 before the first.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.pid().incarnation
+    }
+
+    /// Whether a life is going on.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.0.core().is_alive()
+    }
+
+    /// What is shown of it in a list.
+    #[must_use]
+    pub fn info(&self) -> ActorInfo {
+        self.0.info()
+    }
+
+    /// All that can be shown of it.
+    #[must_use]
+    pub fn detail(&self) -> crate::ActorDetail {
+        self.0.detail()
+    }
+
+    /// How many messages are queued.
+    #[must_use]
+    pub fn mailbox_depth(&self) -> u64 {
+        self.0.depth()
+    }
+
+    /// The same agent with its message type, if it is of that type.
+    #[must_use]
+    pub fn typed<M: Message>(&self) -> Option<AgentRef<M>> {
+        self.0.core().typed::<M>()
+    }
+
+    /// Sends an ACL message; as [`AgentRef::send`].
+    ///
+    /// # Errors
+    /// [`NotSent`].
+    pub async fn send_acl(&self, message: AclMessage) -> Result<(), NotSent> {
+        let letter = self
+            .0
+            .core()
+            .letter(Body::Acl(Arc::new(message)), SendOptions::default());
+        self.send_acl_letter(letter).await
+    }
+
+    /// Sends an ACL message if there is room now. Never waits.
+    ///
+    /// # Errors
+    /// [`NotSent`].
+    pub fn try_send_acl(&self, message: AclMessage) -> Result<(), NotSent> {
+        let letter = self
+            .0
+            .core()
+            .letter(Body::Acl(Arc::new(message)), SendOptions::default());
+        self.0.admit_acl(&letter)?;
+        self.0
+            .push_acl(letter, Some(WhenFull::Fail))
+            .map_err(|(_, why)| why)
+    }
+
+    /// Sends an ACL message and waits for the answer that the agent gives with
+    /// [`Turn::answer`](crate::Turn::answer); otherwise as [`AgentRef::ask`].
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask_acl(
+        &self,
+        message: AclMessage,
+        within: Duration,
+    ) -> Result<AclMessage, AskError> {
+        let (port, answer) = ask_pair();
+        let mut letter = self
+            .0
+            .core()
+            .letter(Body::Acl(Arc::new(message)), SendOptions::default());
+        letter.ask = Some(Arc::new(AclAsker(port)));
+        match tokio::time::timeout(within, async {
+            self.send_acl_letter(letter).await?;
+            answer.await
+        })
+        .await
+        {
+            Ok(answer) => answer,
+            Err(_) => Err(AskError::Timeout { within }),
+        }
+    }
+
+    async fn send_acl_letter(&self, letter: AclLetter) -> Result<(), NotSent> {
+        self.0.admit_acl(&letter)?;
+        match self.0.push_acl(letter, None) {
+            Ok(()) => Ok(()),
+            Err((letter, NotSent::Full)) if self.0.default_when_full() == WhenFull::Wait => {
+                let mut line = AclInLine {
+                    cell: &*self.0,
+                    letter: Some(letter),
+                    ticket: None,
+                };
+                poll_fn(|cx| line.poll(cx.waker())).await
+            }
+            Err((_, why)) => Err(why),
+        }
+    }
+
+    /// Sends an exit signal, as OTP's `exit/2`: `killed` ends it at once, `normal` is ignored, any other reason arrives as
+    /// an exit message, which ends an agent that does not trap it.
+    pub fn exit(&self, reason: ExitReason) {
+        match reason {
+            ExitReason::Normal => {}
+            ExitReason::Killed => self.kill(),
+            reason => self.signal(Signal::Exit(Exit {
+                pid: Pid {
+                    address: Address(0),
+                    incarnation: Incarnation(0),
+                },
+                reason,
+            })),
+        }
+    }
+
+    /// Ends the present life at once, without cleanup. Its supervisor decides whether there is another.
+    pub fn kill(&self) {
+        self.0.kill(ExitReason::Killed);
+    }
+
+    /// Suspends it: messages queue up, the supervisor can still stop it. False when it was paused or is not alive.
+    pub fn pause(&self) -> bool {
+        self.0.pause()
+    }
+
+    /// Lets a paused agent go on. False when it was not paused.
+    pub fn resume(&self) -> bool {
+        self.0.resume()
+    }
+
+    /// Refuses new messages and waits until those that are queued are handled. When the future is dropped before that,
+    /// the agent takes messages again. Afterwards it goes on refusing until its supervisor stops and starts it.
+    pub async fn drain(&self) {
+        struct Undo<'a>(&'a AnyRef, bool);
+        impl Drop for Undo<'_> {
+            fn drop(&mut self) {
+                if self.1 {
+                    self.0.0.refuse(false);
+                }
+            }
+        }
+        self.0.refuse(true);
+        let mut undo = Undo(self, true);
+        while !self.0.is_settled() {
+            // Waiting for the end of turns is not on anybody's fast path: a poll is simpler than one more waker per turn.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        undo.1 = false;
+    }
+
+    /// Resolves with the end of the present life: with `noproc` at once when there is none.
+    #[must_use]
+    pub fn monitor(&self) -> oneshot::Receiver<Down> {
+        let (sender, receiver) = oneshot::channel();
+        let core = self.0.core();
+        core.monitor(core.system.monitor_id(), Watcher::Outside(sender));
+        receiver
+    }
+
+    /// Follows the cell over restarts: each restart and the final end, until the receiver is dropped. At most 64 events
+    /// wait in the channel; when it is full, further restarts are left out.
+    #[must_use]
+    pub fn watch(&self) -> tokio::sync::mpsc::Receiver<WatchEvent> {
+        let (sender, receiver) = tokio::sync::mpsc::channel(64);
+        self.0.core().watch(Watcher::Stream(sender));
+        receiver
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.0.signal(signal);
+    }
+}
+
+struct AclInLine<'a> {
+    cell: &'a dyn AnyCell,
+    letter: Option<AclLetter>,
+    ticket: Option<u64>,
+}
+
+impl AclInLine<'_> {
+    fn poll(&mut self, waker: &Waker) -> Poll<Result<(), NotSent>> {
+        if let Some(letter) = self.letter.take() {
+            match self.cell.wait_acl(letter, waker) {
+                Ok(None) => return Poll::Ready(Ok(())),
+                Ok(Some(ticket)) => self.ticket = Some(ticket),
+                Err((_, why)) => return Poll::Ready(Err(why)),
+            }
+        }
+        let Some(ticket) = self.ticket else {
+            return Poll::Ready(Ok(()));
+        };
+        self.cell.poll_acl_ticket(ticket, waker).map(|entered| {
+            self.ticket = None;
+            entered.map_err(NotSent::at_gate)
+        })
+    }
+}
+
+impl Drop for AclInLine<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.cell.cancel_any(ticket);
+        }
+    }
+}
+
+impl<M> Letter<M> {
+    pub(crate) fn set_options(&mut self, options: SendOptions, now_ms: u64) {
+        self.priority = options.priority;
+        if options.expires_in.is_some() || options.trace.is_some() || !options.extensions.is_empty()
+        {
+            self.extra = Some(Box::new(Extra {
+                expires_at_ms: options.expires_in.map(|d| {
+                    now_ms.saturating_add(u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+                }),
+                trace: options.trace,
+                extensions: options.extensions,
+            }));
+        }
+    }
+}

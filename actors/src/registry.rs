@@ -1,0 +1,85 @@
+//! Names and places: who is registered under which name, and which cell stands at which path.
+
+use crate::reference::AnyRef;
+use crate::sync_plain::RwLock;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use swarm_protocols::{Address, Name, Path, Pid};
+
+/// Fixed keys, so that two runs with one seed are alike. Names and paths come from the manifest and from code, not from
+/// strangers, so that nobody can choose them to collide.
+type Fixed = BuildHasherDefault<DefaultHasher>;
+
+/// Registered names: one cell per name.
+#[derive(Default)]
+pub(crate) struct Names {
+    names: RwLock<HashMap<Name, AnyRef, Fixed>>,
+}
+
+impl Names {
+    /// Registers `cell`, or says who has the name. A cell that has it already keeps it.
+    pub(crate) fn claim(&self, name: &Name, cell: &AnyRef) -> Result<(), Pid> {
+        let mut names = self.names.write();
+        match names.get(name) {
+            Some(holder) if holder != cell => Err(holder.pid()),
+            _ => {
+                names.insert(name.clone(), cell.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Frees the name, if that cell has it.
+    pub(crate) fn release(&self, name: &Name, holder: Address) {
+        let mut names = self.names.write();
+        if names.get(name).is_some_and(|h| h.address() == holder) {
+            names.remove(name);
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<AnyRef> {
+        self.names.read().get(name).cloned()
+    }
+
+    pub(crate) fn list(&self) -> BTreeMap<Name, AnyRef> {
+        self.names
+            .read()
+            .iter()
+            .map(|(name, cell)| (name.clone(), cell.clone()))
+            .collect()
+    }
+}
+
+/// The cells by path.
+#[derive(Default)]
+pub(crate) struct Cells {
+    cells: RwLock<HashMap<Path, AnyRef, Fixed>>,
+}
+
+impl Cells {
+    pub(crate) fn get(&self, path: &Path) -> Option<AnyRef> {
+        self.cells.read().get(path).cloned()
+    }
+
+    pub(crate) fn put(&self, cell: AnyRef) {
+        self.cells.write().insert(cell.path().clone(), cell);
+    }
+
+    pub(crate) fn remove(&self, path: &Path, address: Address) {
+        let mut cells = self.cells.write();
+        if cells.get(path).is_some_and(|c| c.address() == address) {
+            let removed = cells.remove(path);
+            drop(cells);
+            // Possibly the last reference, with the agent's own code in its drop.
+            drop(removed);
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<AnyRef> {
+        self.cells.read().values().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.cells.read().len()
+    }
+}

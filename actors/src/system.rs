@@ -1,0 +1,710 @@
+//! The system: what the agents of one node share. Two systems can live in one process and know nothing of each other.
+
+use crate::agent::Agent;
+use crate::cell::Cell;
+use crate::cell::core::CellCore;
+use crate::dead_letters::{Corpse, DEAD_LETTERS_DEFAULT, DeadLetters, DeathCause, ReplayError};
+use crate::events::{EVENT_HISTORY_DEFAULT, EventStream, What};
+use crate::groups::Groups;
+use crate::hooks::Hooks;
+use crate::info::{ActorInfo, ActorState};
+use crate::letter::LetterKind;
+use crate::outgoing::Outgoing;
+use crate::recorder::CrashReport;
+use crate::reference::{AgentRef, AnyCell, AnyRef};
+use crate::registry::{Cells, Names};
+use crate::signal::MonitorId;
+use crate::spec::Plan;
+use crate::sync_plain::{Mutex, RwLock};
+use crate::timers::{TimerId, Timers};
+use crate::watchdog::{self, WATCHDOG_INTERVAL_DEFAULT, Watchdog};
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use swarm_protocols::{AclMessage, Address, ExitReason, Incarnation, Name, Path, Pid, Priority};
+use swarm_supervisors::{
+    CallError, Context, Env, Observer, Report, ReportReason, Root, StartError, SupervisorInit,
+    SupervisorRef, start_root,
+};
+use tokio::runtime::{EnterGuard, Handle};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// How long a send out of a turn waits for room at its receiver before it becomes a dead letter `overloaded`.
+pub const SEND_LIMIT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// How many crash reports are kept; the oldest go first.
+pub const CRASH_REPORTS_DEFAULT: usize = 256;
+
+/// How a system is set up.
+pub struct SystemOptions {
+    /// The node's name.
+    pub node: Name,
+    /// What addresses, jitter and the agents' random numbers follow from.
+    pub seed: u64,
+    /// How many events are kept.
+    pub event_history: usize,
+    /// How many dead letters are kept.
+    pub dead_letters: usize,
+    /// How many crash reports are kept.
+    pub crash_reports: usize,
+    /// How long a send out of a turn waits for room.
+    pub send_limit: Duration,
+    /// What looks at messages and turns.
+    pub hooks: Hooks,
+    /// How stuck turns and idle agents are found.
+    pub watchdog: Watchdog,
+    /// How often.
+    pub watchdog_interval: Duration,
+}
+
+impl SystemOptions {
+    /// The defaults, for a node called `node`; `seed` should be random in a program and fixed in a test.
+    #[must_use]
+    pub fn new(node: Name, seed: u64) -> Self {
+        Self {
+            node,
+            seed,
+            event_history: EVENT_HISTORY_DEFAULT,
+            dead_letters: DEAD_LETTERS_DEFAULT,
+            crash_reports: CRASH_REPORTS_DEFAULT,
+            send_limit: SEND_LIMIT_DEFAULT,
+            hooks: Hooks::default(),
+            watchdog: Watchdog::default(),
+            watchdog_interval: WATCHDOG_INTERVAL_DEFAULT,
+        }
+    }
+}
+
+/// The agents of one node and what they share. Cheap to clone. When the last clone goes, the tree is killed.
+#[derive(Clone)]
+pub struct System(Arc<Inner>);
+
+/// A [`System`] that does not keep it alive.
+#[derive(Clone)]
+pub struct WeakSystem(Weak<Inner>);
+
+impl WeakSystem {
+    /// The system, while it lives.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<System> {
+        self.0.upgrade().map(System)
+    }
+}
+
+struct Inner {
+    options: SystemOptions,
+    runtime: Handle,
+    origin: Instant,
+    wall_origin_ms: u64,
+    coarse_ms: AtomicU64,
+    env: OnceLock<Env>,
+    names: Names,
+    cells: Cells,
+    groups: Groups,
+    events: EventStream,
+    dead_letters: DeadLetters,
+    crashes: Mutex<VecDeque<CrashReport>>,
+    timers: Arc<Timers>,
+    next_id: AtomicU64,
+    random: Mutex<fastrand::Rng>,
+    supervisors: RwLock<BTreeMap<Path, SupervisorLine>>,
+    tree: Mutex<Option<Arc<Root>>>,
+    background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What is known of a supervisor from its reports.
+#[derive(Clone)]
+struct SupervisorLine {
+    pid: Pid,
+    state: ActorState,
+    restarts: u32,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for task in self.background.get_mut().drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl System {
+    /// A system without agents, on the current tokio runtime.
+    ///
+    /// # Panics
+    /// When it is called outside of a tokio runtime, or when the watchdog's thread cannot be started.
+    #[must_use]
+    pub fn new(options: SystemOptions) -> Self {
+        let runtime = Handle::current();
+        let timers = Timers::new();
+        let env = Env::seeded(options.seed);
+        let wall_origin_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+        let system = Self(Arc::new(Inner {
+            origin: env.origin(),
+            wall_origin_ms,
+            coarse_ms: AtomicU64::new(0),
+            env: OnceLock::new(),
+            names: Names::default(),
+            cells: Cells::default(),
+            groups: Groups::default(),
+            events: EventStream::new(options.event_history),
+            dead_letters: DeadLetters::new(options.dead_letters),
+            crashes: Mutex::new(VecDeque::new()),
+            timers: timers.clone(),
+            next_id: AtomicU64::new(1),
+            random: Mutex::new(fastrand::Rng::with_seed(options.seed ^ 0x5eed)),
+            supervisors: RwLock::new(BTreeMap::new()),
+            tree: Mutex::new(None),
+            background: Mutex::new(Vec::new()),
+            runtime: runtime.clone(),
+            options,
+        }));
+        let weak = system.downgrade();
+        let env = env
+            .with_observer(Arc::new(Witness(weak.clone())))
+            .with_liveness(move |pid| weak.upgrade().is_some_and(|system| system.is_alive(pid)));
+        if system.0.env.set(env).is_err() {
+            unreachable!("a new system has no environment yet");
+        }
+        let mut background = vec![runtime.spawn(timers.run())];
+        let interval = system.0.options.watchdog_interval;
+        match system.0.options.watchdog {
+            Watchdog::Thread => {
+                watchdog::start_thread(system.downgrade(), interval)
+                    .expect("a program that cannot start one thread cannot go on");
+            }
+            Watchdog::Task => {
+                background.push(runtime.spawn(watchdog::run_task(system.downgrade(), interval)));
+            }
+            Watchdog::Off => {}
+        }
+        *system.0.background.lock() = background;
+        system
+    }
+
+    /// A reference that does not keep the system alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakSystem {
+        WeakSystem(Arc::downgrade(&self.0))
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn node(&self) -> &Name {
+        &self.0.options.node
+    }
+
+    /// What the system's supervisors share. For trees that are started by hand; [`System::start_tree`] does it for most.
+    #[must_use]
+    pub fn env(&self) -> Env {
+        self.0
+            .env
+            .get()
+            .cloned()
+            .expect("set before the system is handed out")
+    }
+
+    /// Starts the tree: the root supervisor at `/` and everything below it, in order.
+    ///
+    /// # Errors
+    /// Why it did not start; what had been started was stopped again. [`StartError::AlreadyStarted`] while a tree runs.
+    pub async fn start_tree(&self, init: impl SupervisorInit) -> Result<SupervisorRef, StartError> {
+        if let Some(tree) = self.tree() {
+            return Err(StartError::AlreadyStarted(tree.pid()));
+        }
+        let root = Arc::new(start_root(self.env(), init).await?);
+        let supervisor = root.supervisor();
+        let before = self.0.tree.lock().replace(root.clone());
+        drop(before);
+        let weak = self.downgrade();
+        let watch = Arc::downgrade(&root);
+        let task = self.0.runtime.spawn(async move {
+            let Some(root) = watch.upgrade() else { return };
+            let reason = root.wait().await;
+            drop(root);
+            if let Some(system) = weak.upgrade()
+                && system.0.tree.lock().is_some()
+            {
+                system.publish(Some(Path::root()), None, What::TreeFailed { reason });
+            }
+        });
+        let mut background = self.0.background.lock();
+        background.retain(|task| !task.is_finished());
+        background.push(task);
+        Ok(supervisor)
+    }
+
+    /// The root supervisor of the running tree.
+    #[must_use]
+    pub fn tree(&self) -> Option<SupervisorRef> {
+        let tree = self.0.tree.lock();
+        let root = tree.as_ref().filter(|root| root.ended().is_none())?;
+        Some(root.supervisor())
+    }
+
+    /// Why the tree ended, where it ended without having been stopped.
+    #[must_use]
+    pub fn tree_failure(&self) -> Option<ExitReason> {
+        self.0.tree.lock().as_ref().and_then(|root| root.ended())
+    }
+
+    /// Stops the tree in order, at most for `deadline`; what is still there then is killed. `None` when no tree runs.
+    pub async fn stop_tree(&self, deadline: Duration) -> Option<ExitReason> {
+        let root = self.0.tree.lock().take()?;
+        match tokio::time::timeout(deadline, root.shutdown()).await {
+            Ok(reason) => Some(reason),
+            Err(_) => {
+                root.supervisor().kill();
+                Some(root.wait().await)
+            }
+        }
+    }
+
+    /// The agent at a place in the tree.
+    #[must_use]
+    pub fn lookup(&self, path: &Path) -> Option<AnyRef> {
+        self.0.cells.get(path)
+    }
+
+    /// The agent at a place in the tree, if it takes messages of type `M`.
+    #[must_use]
+    pub fn lookup_typed<M: crate::Message>(&self, path: &Path) -> Option<AgentRef<M>> {
+        self.lookup(path)?.typed()
+    }
+
+    /// The agent that is registered under a name.
+    #[must_use]
+    pub fn whereis(&self, name: &Name) -> Option<AnyRef> {
+        self.0.names.get(name.as_str())
+    }
+
+    /// All registered names.
+    #[must_use]
+    pub fn registered(&self) -> BTreeMap<Name, AnyRef> {
+        self.0.names.list()
+    }
+
+    /// The members of a group, each once.
+    #[must_use]
+    pub fn group(&self, name: &Name) -> Vec<AnyRef> {
+        self.0.groups.members(name.as_str())
+    }
+
+    /// All groups with members, and how many each has.
+    #[must_use]
+    pub fn groups(&self) -> Vec<(Name, usize)> {
+        self.0.groups.list()
+    }
+
+    /// All agents.
+    #[must_use]
+    pub fn agents(&self) -> Vec<AnyRef> {
+        self.0.cells.all()
+    }
+
+    /// How many agents there are.
+    #[must_use]
+    pub fn agent_count(&self) -> usize {
+        self.0.cells.len()
+    }
+
+    /// All agents and supervisors, in order of path. Plain ractor children are known to their supervisor only.
+    #[must_use]
+    pub fn actors(&self) -> Vec<ActorInfo> {
+        let mut actors: Vec<ActorInfo> = self.agents().iter().map(AnyRef::info).collect();
+        let supervisors = self.0.supervisors.read();
+        actors.extend(supervisors.iter().map(|(path, line)| ActorInfo {
+            path: path.clone(),
+            kind: "supervisor".to_owned(),
+            state: line.state,
+            node: self.node().clone(),
+            groups: Vec::new(),
+            restarts: line.restarts,
+            mailbox: 0,
+            address: line.pid.address,
+            incarnation: line.pid.incarnation,
+            turns: 0,
+            mailbox_ms: 0,
+        }));
+        drop(supervisors);
+        actors.sort_by(|a, b| a.path.cmp(&b.path));
+        actors
+    }
+
+    /// The supervisor at a place in the tree. Asks its way down from the root.
+    pub async fn supervisor(&self, path: &Path) -> Option<SupervisorRef> {
+        let mut at = self.tree()?;
+        for segment in path.segments() {
+            let name = Name::new(segment).ok()?;
+            at = at.which_child(name).await.ok()?.child?.supervisor()?;
+        }
+        Some(at)
+    }
+
+    /// The supervisor above a place in the tree, and the name of the child there.
+    async fn above(&self, path: &Path) -> Result<(SupervisorRef, Name), CallError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
+            return Err(CallError::NotFound);
+        };
+        let supervisor = self.supervisor(&parent).await.ok_or(CallError::NotFound)?;
+        Ok((supervisor, name))
+    }
+
+    /// Stops a child of the tree in order; its spec is kept. As `terminate_child`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn stop(&self, path: &Path) -> Result<(), CallError> {
+        let (supervisor, name) = self.above(path).await?;
+        supervisor.terminate_child(name).await
+    }
+
+    /// Stops a child of the tree and starts it again from the same spec; does not count against the intensity.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn restart(&self, path: &Path) -> Result<Option<Pid>, CallError> {
+        let (supervisor, name) = self.above(path).await?;
+        Ok(supervisor.cycle_child(name).await?.pid)
+    }
+
+    /// Kills a child of the tree, or the root: no cleanup, and its supervisor decides.
+    ///
+    /// # Errors
+    /// [`CallError::NotFound`].
+    pub async fn kill(&self, path: &Path) -> Result<(), CallError> {
+        if let Some(agent) = self.lookup(path) {
+            agent.kill();
+            return Ok(());
+        }
+        if path.is_root() {
+            self.tree().ok_or(CallError::NotFound)?.kill();
+            return Ok(());
+        }
+        let (supervisor, name) = self.above(path).await?;
+        let child = supervisor
+            .which_child(name)
+            .await?
+            .child
+            .ok_or(CallError::NotFound)?;
+        child.kill();
+        Ok(())
+    }
+
+    /// Has an agent handle what is queued, refusing new messages, and then stops it.
+    ///
+    /// # Errors
+    /// [`CallError`]; the agent takes messages again then.
+    pub async fn drain(&self, path: &Path) -> Result<(), CallError> {
+        let agent = self.lookup(path).ok_or(CallError::NotFound)?;
+        agent.drain().await;
+        self.stop(path).await
+    }
+
+    /// The stream of events.
+    #[must_use]
+    pub fn events(&self) -> &EventStream {
+        &self.0.events
+    }
+
+    /// Publishes an event of the embedding program's own.
+    pub fn publish_custom(&self, path: Option<Path>, name: &str, detail: &str) {
+        self.publish(
+            path,
+            None,
+            What::Custom {
+                name: name.to_owned(),
+                detail: detail.to_owned(),
+            },
+        );
+    }
+
+    /// The dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.0.dead_letters
+    }
+
+    /// Sends a dead letter's message again, to whoever is at its receiver's place now, and removes it from the store.
+    ///
+    /// # Errors
+    /// [`ReplayError`]; the dead letter is kept then.
+    pub fn replay(&self, id: u64) -> Result<(), ReplayError> {
+        let (path, kept) = self.0.dead_letters.take(id)?;
+        let Some(receiver) = self.lookup(&path) else {
+            self.0.dead_letters.put_back(id, Some(kept));
+            return Err(ReplayError::NoReceiver(path));
+        };
+        match kept.resend(&receiver, &path) {
+            Ok(()) => {
+                self.0.dead_letters.purge(id);
+                Ok(())
+            }
+            Err((kept, error)) => {
+                self.0.dead_letters.put_back(id, kept);
+                Err(error)
+            }
+        }
+    }
+
+    /// The latest crashes, oldest first.
+    #[must_use]
+    pub fn crash_reports(&self) -> Vec<CrashReport> {
+        self.0.crashes.lock().iter().cloned().collect()
+    }
+
+    /// Milliseconds since the system began.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since 1970 UTC, by the wall clock at the system's begin and the monotonic clock since.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
+        self.0.wall_origin_ms + self.now_ms()
+    }
+
+    /// A number from the system's seeded source.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        self.0.random.lock().u64(..)
+    }
+
+    fn is_alive(&self, pid: Pid) -> bool {
+        self.agents()
+            .iter()
+            .any(|agent| agent.pid() == pid && agent.is_alive())
+    }
+
+    // What the crate's own parts use.
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.0.options.hooks
+    }
+
+    pub(crate) fn send_limit(&self) -> Duration {
+        self.0.options.send_limit
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.0.names
+    }
+
+    pub(crate) fn cells_table(&self) -> &Cells {
+        &self.0.cells
+    }
+
+    pub(crate) fn groups_table(&self) -> &Groups {
+        &self.0.groups
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.0.timers
+    }
+
+    pub(crate) fn monitor_id(&self) -> MonitorId {
+        MonitorId(self.0.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn timer_id(&self) -> TimerId {
+        TimerId(self.0.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.0.runtime.enter()
+    }
+
+    pub(crate) fn advance_coarse_clock(&self) {
+        self.0.coarse_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// The time in steps of some milliseconds, for what is only shown. Costs a load where the watchdog has a thread.
+    pub(crate) fn coarse_ms(&self) -> u32 {
+        match self.0.options.watchdog {
+            Watchdog::Thread => self.0.coarse_ms.load(Ordering::Relaxed) as u32,
+            Watchdog::Task | Watchdog::Off => self.now_ms() as u32,
+        }
+    }
+
+    /// The cell at `path`, made if it is not there.
+    pub(crate) fn cell<A: Agent>(
+        &self,
+        path: &Path,
+        plan: &Arc<Plan<A>>,
+    ) -> Result<Arc<Cell<A>>, StartError> {
+        if let Some(known) = self.0.cells.get(path) {
+            let any: Arc<dyn Any + Send + Sync> = known.0.clone().as_any();
+            match any.downcast::<Cell<A>>() {
+                Ok(cell) => return Ok(cell),
+                Err(_) if known.is_alive() => return Err(StartError::AlreadyStarted(known.pid())),
+                Err(_) => {}
+            }
+        }
+        let cell = Cell::new(
+            self.env().address(),
+            path.clone(),
+            self.clone(),
+            plan.clone(),
+        );
+        let any: Arc<dyn AnyCell> = cell.clone();
+        self.0.cells.put(AnyRef(any));
+        Ok(cell)
+    }
+
+    pub(crate) fn forget(&self, core: &CellCore) {
+        self.0.cells.remove(&core.path, core.address);
+    }
+
+    pub(crate) fn event(&self, core: Option<&CellCore>, what: What) {
+        self.publish(
+            core.map(|core| core.path.clone()),
+            core.map(|core| core.pid().incarnation),
+            what,
+        );
+    }
+
+    fn publish(&self, path: Option<Path>, incarnation: Option<Incarnation>, what: What) {
+        self.0
+            .events
+            .publish(self.wall_ms(), path, incarnation, what);
+    }
+
+    pub(crate) fn crashed(&self, report: &CrashReport) {
+        tracing::warn!(
+            path = %report.path,
+            incarnation = report.pid.incarnation.0,
+            reason = %report.reason,
+            queued = report.queued,
+            "agent crashed"
+        );
+        let mut crashes = self.0.crashes.lock();
+        if crashes.len() == self.0.options.crash_reports.max(1) {
+            crashes.pop_front();
+        }
+        crashes.push_back(report.clone());
+    }
+
+    pub(crate) fn bury(&self, corpse: Corpse) {
+        let path = corpse.receiver.clone();
+        let reason = corpse.cause.as_str().to_owned();
+        let id = self.0.dead_letters.bury(self.wall_ms(), corpse);
+        self.publish(Some(path), None, What::DeadLetter { id, reason });
+    }
+
+    /// An ACL answer that names a receiver that nobody knows.
+    pub(crate) fn bury_undeliverable(&self, from: Path, sender: Address, message: AclMessage) {
+        self.bury(Corpse {
+            cause: DeathCause::NoReceiver,
+            receiver: from,
+            sender: Some(sender),
+            kind: LetterKind::Acl,
+            message_type: "acl",
+            priority: Priority::Normal,
+            acl: Some(Arc::new(message)),
+            kept: None,
+        });
+    }
+
+    /// Delivers what an ended cell had committed: each message waits for room at most the send limit. The task ends by
+    /// itself within that time for each message.
+    pub(crate) fn deliver_late(&self, outgoing: VecDeque<Box<dyn Outgoing>>) {
+        let limit = self.send_limit();
+        let task = self.0.runtime.spawn(async move {
+            for mut out in outgoing {
+                if tokio::time::timeout(limit, poll_fn(|cx| out.poll(cx)))
+                    .await
+                    .is_err()
+                {
+                    out.abandon(DeathCause::Overloaded);
+                }
+            }
+        });
+        let mut background = self.0.background.lock();
+        background.retain(|task| !task.is_finished());
+        background.push(task);
+    }
+}
+
+/// Makes events of what supervisors report.
+struct Witness(WeakSystem);
+
+impl Observer for Witness {
+    fn report(&self, report: &Report) {
+        let Some(system) = self.0.upgrade() else {
+            return;
+        };
+        match report {
+            Report::Supervisor(report) => {
+                let child = report.supervisor.child(&report.offender.id);
+                match (&report.context, &report.reason) {
+                    (Context::StartError, ReportReason::Exit(reason)) => {
+                        system.publish(
+                            Some(child),
+                            None,
+                            What::StartFailed {
+                                reason: reason.clone(),
+                            },
+                        );
+                    }
+                    (Context::Shutdown, _) => system.publish(
+                        Some(report.supervisor.clone()),
+                        Some(report.supervisor_pid.incarnation),
+                        What::Escalated {
+                            reason: ExitReason::SHUTDOWN,
+                        },
+                    ),
+                    _ => {}
+                }
+            }
+            Report::Progress(_) => {}
+            Report::SupervisorStarted { supervisor, pid } => {
+                let mut supervisors = system.0.supervisors.write();
+                let line = supervisors
+                    .entry(supervisor.clone())
+                    .or_insert(SupervisorLine {
+                        pid: *pid,
+                        state: ActorState::Running,
+                        restarts: 0,
+                    });
+                line.pid = *pid;
+                line.state = ActorState::Running;
+                line.restarts =
+                    u32::try_from(pid.incarnation.0.saturating_sub(1)).unwrap_or(u32::MAX);
+                drop(supervisors);
+                system.publish(
+                    Some(supervisor.clone()),
+                    Some(pid.incarnation),
+                    What::Started,
+                );
+            }
+            Report::SupervisorStopping { .. } => {}
+            Report::SupervisorEnded {
+                supervisor,
+                pid,
+                reason,
+            } => {
+                let mut supervisors = system.0.supervisors.write();
+                if let Some(line) = supervisors.get_mut(supervisor)
+                    && line.pid == *pid
+                {
+                    line.state = ActorState::Stopped;
+                }
+                drop(supervisors);
+                system.publish(
+                    Some(supervisor.clone()),
+                    Some(pid.incarnation),
+                    What::Exited {
+                        reason: reason.clone(),
+                    },
+                );
+            }
+        }
+    }
+}

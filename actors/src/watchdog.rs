@@ -1,0 +1,134 @@
+//! The watchdog: finds turns that never yield, puts idle agents to sleep, notices full mailboxes. It looks at all cells now
+//! and then, so that a turn itself costs two stores and no clock reading for it.
+
+use crate::agent::Agent;
+use crate::cell::{CONTROL_SLEEP, Cell};
+use crate::events::What;
+use crate::info::ActorState;
+use crate::system::WeakSystem;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use swarm_protocols::{ExitReason, Limit};
+
+/// How the watchdog runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watchdog {
+    /// On a thread of its own, so that agents that hold all workers cannot starve it. For programs.
+    #[default]
+    Thread,
+    /// As a task on the system's runtime: follows virtual time, but cannot see a turn that holds the only worker. For tests.
+    Task,
+    /// Not at all: nothing is reported as stuck, nothing falls asleep.
+    Off,
+}
+
+/// How often the watchdog looks, unless the options say otherwise.
+pub const WATCHDOG_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
+
+/// A turn that has not yielded for this long is reported as stuck, even when its deadline is later.
+pub const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+/// One look at all cells.
+pub(crate) struct Tick<'a> {
+    pub(crate) now_ms: u64,
+    pub(crate) system: &'a crate::System,
+}
+
+/// The coarse clock's step.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
+
+pub(crate) fn start_thread(system: WeakSystem, interval: Duration) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name("swarm-watchdog".into())
+        .spawn(move || {
+            let mut since = Duration::ZERO;
+            loop {
+                std::thread::sleep(CLOCK_STEP);
+                let Some(system) = system.upgrade() else {
+                    return;
+                };
+                system.advance_coarse_clock();
+                since += CLOCK_STEP;
+                if since >= interval {
+                    since = Duration::ZERO;
+                    look(&system);
+                }
+            }
+        })?;
+    Ok(())
+}
+
+pub(crate) async fn run_task(system: WeakSystem, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(system) = system.upgrade() else {
+            return;
+        };
+        look(&system);
+    }
+}
+
+fn look(system: &crate::System) {
+    let tick = Tick {
+        now_ms: system.now_ms(),
+        system,
+    };
+    for cell in system.cells_table().all() {
+        cell.0.watch_over(&tick);
+    }
+}
+
+pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
+    let core = &cell.core;
+    if core.state() != ActorState::Running {
+        return;
+    }
+    let progress = core.progress.load(Ordering::Relaxed);
+    let depth = cell.mailbox.depth();
+    let capacity = u64::from(cell.plan.mailbox.capacity);
+    let Some(mut seat) = cell.seat.try_lock() else {
+        // Between two turns: neither stuck nor idle.
+        return;
+    };
+    let idle_turn = seat.current.is_none();
+    let watch = &mut seat.watch_over;
+    if depth < capacity.div_ceil(2) {
+        watch.full_is_reported = false;
+    } else if depth >= capacity && !watch.full_is_reported {
+        watch.full_is_reported = true;
+        tick.system.event(
+            Some(core),
+            What::MailboxFull {
+                capacity: cell.plan.mailbox.capacity,
+            },
+        );
+    }
+    if progress != watch.progress {
+        watch.progress = progress;
+        watch.since_ms = tick.now_ms;
+        watch.is_reported = false;
+        return;
+    }
+    let same_for = Duration::from_millis(tick.now_ms.saturating_sub(watch.since_ms));
+    let is_in_code = progress % 2 == 1;
+    if is_in_code {
+        let deadline = cell.plan.turn_deadline;
+        let report_after = deadline.map_or(STUCK_AFTER, |d| d.min(STUCK_AFTER));
+        if same_for >= report_after && !watch.is_reported {
+            watch.is_reported = true;
+            let for_ms = u64::try_from(same_for.as_millis()).unwrap_or(u64::MAX);
+            tick.system.event(Some(core), What::Stuck { for_ms });
+            tracing::warn!(path = %core.path, for_ms, "a turn holds its worker without yielding");
+        }
+        if deadline.is_some_and(|d| same_for >= d) {
+            drop(seat);
+            cell.cut_off(ExitReason::Limit(Limit::TurnTime));
+        }
+    } else if idle_turn
+        && depth == 0
+        && cell.plan.sleep_after.is_some_and(|after| same_for >= after)
+    {
+        drop(seat);
+        cell.raise(CONTROL_SLEEP);
+    }
+}
