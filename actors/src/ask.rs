@@ -55,6 +55,9 @@ pub(crate) trait AskSlot: Send + Sync {
     /// Ends the wait without an answer, unless there is one.
     fn fail(&self, error: AskError);
 
+    /// One of those that could have answered is gone.
+    fn let_go(&self);
+
     /// Where an ACL answer goes, if this asker waits for one.
     fn acl_port(&self) -> Option<ReplyTo<AclMessage>> {
         None
@@ -68,6 +71,9 @@ impl AskSlot for AclAsker {
     fn fail(&self, error: AskError) {
         self.0.0.fail(error);
     }
+
+    // Its port goes when it is dropped.
+    fn let_go(&self) {}
 
     fn acl_port(&self) -> Option<ReplyTo<AclMessage>> {
         Some(self.0.clone())
@@ -92,6 +98,38 @@ impl<T: Send> AskSlot for Slot<T> {
     fn fail(&self, error: AskError) {
         self.settle(Err(error));
     }
+
+    fn let_go(&self) {
+        if self.ports.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.settle(Err(AskError::NoReply));
+        }
+    }
+}
+
+/// The runtime's own hold on an ask, in the letter and then with the turn. While it lasts, a port that the behaviour drops
+/// (by panicking, say) is not yet the last one, so that the asker learns of the crash and not of a missing reply.
+pub(crate) struct AskHold(Arc<dyn AskSlot>);
+
+impl AskHold {
+    pub(crate) fn fail(&self, error: AskError) {
+        self.0.fail(error);
+    }
+
+    pub(crate) fn acl_port(&self) -> Option<ReplyTo<AclMessage>> {
+        self.0.acl_port()
+    }
+}
+
+impl From<AclAsker> for AskHold {
+    fn from(asker: AclAsker) -> Self {
+        Self(Arc::new(asker))
+    }
+}
+
+impl Drop for AskHold {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
 }
 
 /// Where the answer to an ask goes. Dropping the last one without an answer ends the ask with [`AskError::NoReply`].
@@ -104,8 +142,9 @@ impl<T: Send + 'static> ReplyTo<T> {
         self.0.settle(Ok(value));
     }
 
-    pub(crate) fn slot(&self) -> Arc<dyn AskSlot> {
-        self.0.clone()
+    pub(crate) fn hold(&self) -> AskHold {
+        self.0.ports.fetch_add(1, Ordering::Relaxed);
+        AskHold(self.0.clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What lies in a mailbox: a message or a signal, and what is known of it.
 
-use crate::ask::AskSlot;
+use crate::ask::AskHold;
 use crate::mailbox::Posted;
 use crate::signal::Signal;
 use crate::timers::TimerId;
@@ -10,7 +10,7 @@ use swarm_protocols::{AclMessage, Address, Extensions, Incarnation, Priority, Tr
 pub(crate) struct Letter<M> {
     pub(crate) body: Body<M>,
     /// The asker, where somebody waits for an answer.
-    pub(crate) ask: Option<Arc<dyn AskSlot>>,
+    pub(crate) ask: Option<AskHold>,
     /// Who sent it, where it was an agent.
     pub(crate) sender: Option<Address>,
     pub(crate) extra: Option<Box<Extra>>,

@@ -218,9 +218,9 @@ impl<M: Message> AgentRef<M> {
         within: Duration,
     ) -> Result<T, AskError> {
         let (port, answer) = ask_pair();
-        let slot = port.slot();
+        let hold = port.hold();
         let mut letter = self.letter(make(port), SendOptions::default());
-        letter.ask = Some(slot);
+        letter.ask = Some(hold);
         match self
             .0
             .admit(&letter)
@@ -465,7 +465,7 @@ impl AnyRef {
             .0
             .core()
             .letter(Body::Acl(Arc::new(message)), SendOptions::default());
-        letter.ask = Some(Arc::new(AclAsker(port)));
+        letter.ask = Some(AclAsker(port).into());
         match tokio::time::timeout(within, async {
             self.send_acl_letter(letter).await?;
             answer.await

@@ -17,7 +17,7 @@ pub(crate) use start::StartCell;
 
 use self::core::CellCore;
 use crate::agent::{Agent, Message};
-use crate::ask::{AskError, AskSlot};
+use crate::ask::{AskError, AskHold};
 use crate::dead_letters::{Corpse, DeathCause, Kept, ReplayError};
 use crate::events::What;
 use crate::hooks::Admission;
@@ -107,7 +107,7 @@ pub(crate) enum Life<A> {
 pub(crate) struct Current<M> {
     pub(crate) record: FlightRecord,
     pub(crate) sender: Option<Address>,
-    pub(crate) ask: Option<Arc<dyn AskSlot>>,
+    pub(crate) ask: Option<AskHold>,
     pub(crate) acl: Option<Arc<AclMessage>>,
     /// A copy, where redelivery or replay wants one.
     pub(crate) copy: Option<M>,
@@ -705,11 +705,11 @@ impl<A: Agent> AnyCell for Cell<A> {
         let core = &self.core;
         let control = self.mailbox.control.load(Ordering::Acquire);
         let state = match core.state() {
-            ActorState::Running | ActorState::Asleep if control & CONTROL_PAUSE != 0 => {
-                ActorState::Paused
-            }
             ActorState::Running | ActorState::Asleep if self.mailbox.gate() == Gate::Refusing => {
                 ActorState::Draining
+            }
+            ActorState::Running | ActorState::Asleep if control & CONTROL_PAUSE != 0 => {
+                ActorState::Paused
             }
             state => state,
         };

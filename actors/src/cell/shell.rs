@@ -5,6 +5,7 @@
 
 use super::{CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
 use crate::agent::{Agent, Failure, Message};
+use crate::ask::{AskHold, ReplyTo};
 use crate::dead_letters::DeathCause;
 use crate::events::What;
 use crate::hooks::{TurnEnd, TurnView};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use swarm_protocols::{ExitReason, Limit};
+use swarm_protocols::{AclMessage, ExitReason, Limit};
 
 /// After how many turns in a row a shell lets others run. Without it an agent whose mailbox never empties would hold its
 /// worker.
@@ -185,7 +186,8 @@ enum Step<M> {
 
 enum Task<M> {
     Continue,
-    Letter(Letter<M>),
+    /// With the port of its asker, where it is ACL and somebody waits.
+    Letter(Letter<M>, Option<ReplyTo<AclMessage>>),
 }
 
 /// What a shell keeps between turns.
@@ -318,8 +320,9 @@ fn next_step<A: Agent>(
         return Poll::Ready(Step::Sleep);
     }
     while let Some(letter) = cell.mailbox.next(&mut seat.ready, Some(cx.waker())) {
+        let acl_port = letter.ask.as_ref().and_then(AskHold::acl_port);
         if let Some(letter) = begin(cell, seat, letter) {
-            return Poll::Ready(Step::Turn(Task::Letter(letter)));
+            return Poll::Ready(Step::Turn(Task::Letter(letter, acl_port)));
         }
     }
     // A flag that went up between the look above and the parking has the consumer run once more.
@@ -333,7 +336,7 @@ fn next_step<A: Agent>(
 fn begin<A: Agent>(
     cell: &Cell<A>,
     seat: &mut Seat<A>,
-    letter: Letter<A::Message>,
+    mut letter: Letter<A::Message>,
 ) -> Option<Letter<A::Message>> {
     match &letter.body {
         Body::Timer(id, _) if !seat.fired.remove(id) => return None,
@@ -360,7 +363,7 @@ fn begin<A: Agent>(
     seat.current = Some(Current {
         record,
         sender: letter.sender,
-        ask: letter.ask.clone(),
+        ask: letter.ask.take(),
         acl: match &letter.body {
             Body::Acl(acl) => Some(acl.clone()),
             Body::Message(_) | Body::Timer(..) | Body::Signal(..) => None,
@@ -405,11 +408,11 @@ async fn take_turn<A: Agent>(
     let hooks = core.system.hooks();
     let kind = match &task {
         Task::Continue => LetterKind::Continue,
-        Task::Letter(letter) => letter.body.kind(),
+        Task::Letter(letter, _) => letter.body.kind(),
     };
     let sender = match &task {
         Task::Continue => None,
-        Task::Letter(letter) => letter.sender,
+        Task::Letter(letter, _) => letter.sender,
     };
     let view = (!hooks.turn.is_empty()).then(|| TurnView {
         path: &core.path,
@@ -526,7 +529,7 @@ async fn handle<A: Agent>(
     };
     match task {
         Task::Continue => agent.on_continue(&mut turn).await,
-        Task::Letter(letter) => {
+        Task::Letter(letter, acl_port) => {
             turn.occasion.sender = letter.sender;
             turn.occasion.trace = letter.extra.as_ref().and_then(|extra| extra.trace);
             match letter.body {
@@ -535,8 +538,7 @@ async fn handle<A: Agent>(
                 }
                 Body::Acl(acl) => {
                     turn.occasion.acl = Some(acl.clone());
-                    turn.acl_port = letter.ask.as_ref().and_then(|ask| ask.acl_port());
-                    drop(letter.ask);
+                    turn.acl_port = acl_port;
                     agent.on_acl(&mut turn, acl).await
                 }
                 Body::Signal(_, signal) => match *signal {
