@@ -2,7 +2,7 @@
 //!
 //! [`Dispatcher`] is the pure core: which job goes next, what the end of an attempt means, which result may be given
 //! out. [`run`] is the thin shell around it, with a [`Workers`] that chooses a worker and lets it perform one attempt.
-//! `GroupWorkers` takes the least loaded member of a group of agents; a contract net would be another implementation
+//! [`GroupWorkers`] takes the least loaded member of a group of agents; a contract net would be another implementation
 //! of the same two steps.
 //!
 //! What is promised: a job may run more than once (an attempt whose worker died may have done its work), its result is
@@ -13,6 +13,7 @@ mod core;
 mod engine;
 mod files;
 mod finished;
+mod group;
 mod job;
 mod lines;
 mod seen;
@@ -23,6 +24,7 @@ pub use core::{Dispatcher, Settings, Ticket};
 pub use engine::{Progress, Stopped, run, run_one};
 pub use files::{FileJobs, GlobError, Globs};
 pub use finished::{Finished, FinishedError};
+pub use group::{Chosen, Desk, GroupWorkers};
 pub use job::{Entry, FailureCode, Job, JobId, JobResult, Outcome};
 pub use lines::{JobLines, LINE_BYTES_MAX};
 pub use seen::RecentIds;

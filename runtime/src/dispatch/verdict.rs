@@ -39,7 +39,13 @@ pub enum Verdict {
 pub struct Attempts {
     made: u32,
     faults: u32,
+    /// How often in a row no worker took the job.
+    not_taken: u32,
 }
+
+/// After so many times in a row that no worker took a job there is none that will. The workers' side leaves some time
+/// between two.
+const NOT_TAKEN_MAX: u32 = 1000;
 
 impl Attempts {
     /// How many attempts were made.
@@ -50,8 +56,19 @@ impl Attempts {
 
     /// Counts an attempt that ended so, and says what it means.
     pub fn ended(&mut self, end: End, faults_max: u32) -> Verdict {
+        if matches!(end, End::NotTaken) {
+            self.not_taken += 1;
+        } else {
+            self.not_taken = 0;
+        }
         let fault = match end {
-            End::NotTaken => return Verdict::Again,
+            End::NotTaken if self.not_taken < NOT_TAKEN_MAX => return Verdict::Again,
+            End::NotTaken => {
+                return Verdict::Decided(Outcome::failed(
+                    FailureCode::Failed,
+                    "no worker takes it: their mailboxes are full, or they refuse",
+                ));
+            }
             End::Answered(outcome) => {
                 self.made += 1;
                 return Verdict::Decided(outcome);
@@ -168,6 +185,13 @@ mod tests {
     fn a_job_that_nobody_took_was_not_attempted() {
         let mut attempts = Attempts::default();
         assert!(matches!(attempts.ended(End::NotTaken, 1), Verdict::Again));
+        for _ in 2..NOT_TAKEN_MAX {
+            assert!(matches!(attempts.ended(End::NotTaken, 1), Verdict::Again));
+        }
+        assert!(matches!(
+            attempts.ended(End::NotTaken, 1),
+            Verdict::Decided(Outcome::Failed { .. })
+        ));
         assert_eq!(attempts.made(), 0);
     }
 

@@ -1,0 +1,32 @@
+//! Answers in JSON, as the native behaviours give them.
+
+use serde_json::{Value, json};
+use swarm_actors::{Agent, Turn};
+use swarm_protocols::{AclMessage, Performative};
+
+const LANGUAGE: &str = "application/json";
+
+/// It is done, and this is what came out.
+pub(super) fn inform(request: &AclMessage, output: &Value) -> AclMessage {
+    with_content(request, Performative::Inform, output)
+}
+
+/// It cannot be done.
+pub(super) fn failure(request: &AclMessage, error: &str) -> AclMessage {
+    with_content(request, Performative::Failure, &json!({ "error": error }))
+}
+
+/// Answers an act that the agent has no use for; some are themselves answers and get none.
+pub(super) fn not_understood<A: Agent>(turn: &mut Turn<'_, A>, message: &AclMessage) {
+    match message.performative {
+        Performative::NotUnderstood | Performative::Failure | Performative::Inform => {}
+        _ => turn.answer(message.reply(Performative::NotUnderstood)),
+    }
+}
+
+fn with_content(request: &AclMessage, act: Performative, content: &Value) -> AclMessage {
+    let mut answer = request.reply(act);
+    answer.language = Some(LANGUAGE.to_owned());
+    answer.content = Some(content.to_string().into_bytes());
+    answer
+}

@@ -1,0 +1,254 @@
+//! Workers that are the members of a group of agents in this process.
+
+use super::job::{FailureCode, Job, Outcome};
+use super::verdict::End;
+use super::workers::{NoWorkers, Report, Workers};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use swarm_actors::{ActorState, AnyRef, AskError, System};
+use swarm_protocols::{AclMessage, Address, Name, Performative};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The language of jobs and answers.
+const LANGUAGE: &str = "application/json";
+
+/// How soon to look again when no worker was alive: restarts take well below a millisecond, unless there is a delay between
+/// them; then the wait grows up to the second value.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+
+/// How long to leave a job alone that no worker took, so that a worker that refuses is not asked without pause.
+const NOT_TAKEN_PAUSE: Duration = Duration::from_millis(10);
+
+/// Which workers have a job now. Everything in a process that gives jobs to the same agents must share one of these, so
+/// that each worker has one job at a time; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Desk(Arc<DeskState>);
+
+#[derive(Default)]
+struct DeskState {
+    /// Workers with a job. Locked for single look-ups and changes only.
+    busy: Mutex<HashSet<Address>>,
+    /// Told when a worker of the group is free again.
+    freed: Mutex<HashMap<Name, Arc<Notify>>>,
+}
+
+impl Desk {
+    /// The workers of `group` in `system`, for attempts that may take `deadline` each. A choice waits for as long as there
+    /// are workers alive, and `patience` longer when there are none.
+    #[must_use]
+    pub fn workers(
+        &self,
+        system: &System,
+        group: &Name,
+        deadline: Duration,
+        patience: Duration,
+    ) -> GroupWorkers {
+        // One entry per group that was ever given a job: as many as there are groups.
+        let freed = Arc::clone(self.0.freed.lock().entry(group.clone()).or_default());
+        GroupWorkers {
+            desk: self.clone(),
+            system: system.clone(),
+            group: group.clone(),
+            freed,
+            deadline,
+            patience,
+        }
+    }
+
+    /// Sets the worker aside, unless it has a job.
+    fn take(&self, worker: &AnyRef) -> bool {
+        self.0.busy.lock().insert(worker.address())
+    }
+
+    fn is_busy(&self, worker: &AnyRef) -> bool {
+        self.0.busy.lock().contains(&worker.address())
+    }
+}
+
+/// The members of one group. The least loaded of those that are alive and have no job gets the next one; each has one at a
+/// time, so a job's deadline is not spent in a queue behind other jobs.
+pub struct GroupWorkers {
+    desk: Desk,
+    system: System,
+    group: Name,
+    freed: Arc<Notify>,
+    deadline: Duration,
+    patience: Duration,
+}
+
+/// A worker that is set aside for one job.
+pub struct Chosen {
+    worker: AnyRef,
+    desk: Desk,
+    freed: Arc<Notify>,
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.desk.0.busy.lock().remove(&self.worker.address());
+        self.freed.notify_one();
+    }
+}
+
+impl GroupWorkers {
+    /// The least loaded free worker, and whether any worker is alive at all.
+    fn look(&self) -> (Option<Chosen>, bool) {
+        let mut members = self.system.group(&self.group);
+        members.retain(AnyRef::is_alive);
+        let is_any_alive = !members.is_empty();
+        members.retain(|member| !self.desk.is_busy(member));
+        members.sort_by_cached_key(|member| (member.mailbox_depth(), member.address()));
+        let chosen = members.into_iter().find(|member| {
+            let takes_messages = match member.info().state {
+                ActorState::Running | ActorState::Asleep | ActorState::Starting => true,
+                ActorState::Paused
+                | ActorState::Draining
+                | ActorState::Restarting
+                | ActorState::Stopped
+                | ActorState::Ended => false,
+            };
+            takes_messages && self.desk.take(member)
+        });
+        let chosen = chosen.map(|worker| Chosen {
+            worker,
+            desk: self.desk.clone(),
+            freed: Arc::clone(&self.freed),
+        });
+        (chosen, is_any_alive)
+    }
+}
+
+impl Workers for GroupWorkers {
+    type Chosen = Chosen;
+
+    async fn choose(&self, _: &Arc<Job>) -> Result<Chosen, NoWorkers> {
+        let mut last_alive = Instant::now();
+        let mut pause = LOOK_AGAIN.0;
+        loop {
+            let freed = self.freed.notified();
+            match self.look() {
+                (Some(chosen), _) => return Ok(chosen),
+                (None, true) => last_alive = Instant::now(),
+                (None, false) if last_alive.elapsed() >= self.patience => {
+                    return Err(NoWorkers::NobodyAlive {
+                        group: self.group.to_string(),
+                        waited: self.patience,
+                    });
+                }
+                (None, false) => {}
+            }
+            // Freed workers are told; what was restarted, resumed or has joined is looked for.
+            tokio::select! {
+                () = freed => {}
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOOK_AGAIN.1),
+            }
+        }
+    }
+
+    async fn perform(&self, chosen: Chosen, job: Arc<Job>) -> Result<Report, NoWorkers> {
+        let worker = &chosen.worker;
+        let mut request = AclMessage::new(Performative::Request);
+        request.language = Some(LANGUAGE.to_owned());
+        request.protocol = Some("fipa-request".to_owned());
+        request.content = Some(job.content());
+        let end = match worker.ask_acl(request, self.deadline).await {
+            Ok(answer) => End::Answered(read_answer(answer)),
+            Err(AskError::Crashed(reason)) => End::Died(reason),
+            Err(AskError::NoReply) => End::Silent,
+            Err(AskError::Timeout { .. }) => {
+                // It has had only this job from here; what hangs is ended, so that it takes no other job's time.
+                worker.kill();
+                End::Overdue {
+                    deadline: self.deadline,
+                }
+            }
+            Err(AskError::NoProc | AskError::Refused | AskError::Full | AskError::ToSelf) => {
+                tokio::time::sleep(NOT_TAKEN_PAUSE).await;
+                End::NotTaken
+            }
+        };
+        Ok(Report::of(worker.path().as_str(), end))
+    }
+}
+
+/// What a living worker's answer means.
+fn read_answer(answer: AclMessage) -> Outcome {
+    let act = answer.performative;
+    let text = answer.content.map(String::from_utf8);
+    let content = match text {
+        None => None,
+        Some(Ok(text)) => match RawValue::from_string(text) {
+            Ok(content) => Some(content),
+            Err(error) => return unreadable(act, &error),
+        },
+        Some(Err(error)) => return unreadable(act, &error),
+    };
+    match (act, content) {
+        (Performative::Inform, content) => {
+            Outcome::Done(content.unwrap_or_else(|| RawValue::NULL.to_owned()))
+        }
+        (_, Some(content)) => Outcome::Failed {
+            code: FailureCode::Failed,
+            error: error_in(&content).unwrap_or(content),
+        },
+        (act, None) => Outcome::failed(
+            FailureCode::Failed,
+            &format!("the worker answered with {act} and no reason"),
+        ),
+    }
+}
+
+fn unreadable(act: Performative, error: &dyn std::fmt::Display) -> Outcome {
+    Outcome::failed(
+        FailureCode::Failed,
+        &format!("the worker answered with {act} and content that is not JSON: {error}"),
+    )
+}
+
+/// The `error` of `{"error":…}`.
+fn error_in(content: &RawValue) -> Option<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Fault {
+        error: Box<RawValue>,
+    }
+    let fault: Fault = serde_json::from_str(content.get()).ok()?;
+    Some(fault.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(act: Performative, content: Option<&str>) -> (bool, String) {
+        let mut message = AclMessage::new(act);
+        message.content = content.map(|content| content.as_bytes().to_vec());
+        match read_answer(message) {
+            Outcome::Done(output) => (true, output.get().to_owned()),
+            Outcome::Failed { error, .. } => (false, error.get().to_owned()),
+        }
+    }
+
+    #[test]
+    fn an_inform_is_the_output_and_anything_else_the_error() {
+        assert_eq!(
+            answer(Performative::Inform, Some("{\"a\":1}")),
+            (true, "{\"a\":1}".into())
+        );
+        assert_eq!(answer(Performative::Inform, None), (true, "null".into()));
+        assert_eq!(
+            answer(Performative::Failure, Some("{\"error\":\"no\"}")),
+            (false, "\"no\"".into())
+        );
+        assert_eq!(
+            answer(Performative::Refuse, Some("[1]")),
+            (false, "[1]".into())
+        );
+        assert!(!answer(Performative::Inform, Some("not JSON")).0);
+        assert!(!answer(Performative::NotUnderstood, None).0);
+    }
+}

@@ -1,0 +1,514 @@
+//! The command line: one definition, from which parsing, help and completions follow.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Start, watch and test Swarm nodes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "swarmctl",
+    version = crate::commands::version::LONG_VERSION,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = false,
+    after_help = "Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 unreachable, 5 timed out (outcome unknown), 6 refused, 7 check failed, 8 partly done, 9 plan differs, 130 interrupted.\n\nFirst steps: swarmctl up, then swarmctl tree in another terminal."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// How data is written: tables for people, json as one document, jsonl as one object per line
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "SWARM_OUTPUT"
+    )]
+    pub(crate) output: Format,
+    /// The node to speak to
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7590",
+        env = "SWARM_NODE"
+    )]
+    pub(crate) node: String,
+    /// How long to wait for an answer
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration, env = "SWARM_TIMEOUT")]
+    pub(crate) timeout: Duration,
+    /// Whether messages have colours; NO_COLOR is heeded
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+    /// Say nothing but data and failures
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Don't ask before something is destroyed
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Never ask: what would have to be confirmed is refused
+    #[arg(long, global = true, conflicts_with = "yes")]
+    pub(crate) no_input: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For people, with more columns
+    Wide,
+    /// One JSON document
+    Json,
+    /// One JSON object per line
+    Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a node in the foreground
+    Up(Up),
+    /// One screen about a node
+    Status,
+    /// The supervision tree
+    Tree(Tree),
+    /// Look at actors and act on them
+    #[command(subcommand)]
+    Actor(Actor),
+    /// What happened on a node
+    Events(Events),
+    /// Messages that could not be delivered or whose turn failed for good
+    #[command(subcommand)]
+    Deadletter(DeadLetter),
+    /// Check a manifest without starting anything
+    Validate(Manifest),
+    /// The settings of a node
+    #[command(subcommand)]
+    Config(Config),
+    /// Play what would happen in a tree, in virtual time, on the real supervisors
+    Whatif(Whatif),
+    /// Make things fail on purpose
+    #[command(subcommand)]
+    Chaos(Chaos),
+    /// Have jobs done by the workers of a group
+    Dispatch(Box<Dispatch>),
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the program's version
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The tree to start; without one the node starts with an empty tree
+    pub(crate) manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: NodeFlags,
+}
+
+/// Settings of a node. Flag beats environment beats file beats default; checked where they are folded.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Node settings")]
+pub(crate) struct NodeFlags {
+    /// The node's name [env: SWARM_NAME]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The data folder [env: SWARM_DATA]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// Where other nodes reach this one; kept for the cluster, not opened yet [env: SWARM_LISTEN] [default: 0.0.0.0:7591]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// What other nodes are told to connect to [env: SWARM_ADVERTISE]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Option<String>,
+    /// Where the API answers; port 0 picks a free one [env: SWARM_API] [default: 127.0.0.1:7590]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) api: Option<String>,
+    /// What is logged, such as info or warn,swarm_runtime=debug [env: SWARM_LOG, RUST_LOG]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// plain or json [env: SWARM_LOG_FORMAT]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// How long an ordered stop may take [env: SWARM_SHUTDOWN_DEADLINE]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) shutdown_deadline: Option<String>,
+    /// End with status 1 when the tree fails, instead of staying up for `tree start`
+    #[arg(long)]
+    pub(crate) exit_on_tree_failure: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Tree {
+    #[command(subcommand)]
+    pub(crate) action: Option<TreeAction>,
+    /// Where to begin; the root unless given
+    pub(crate) path: Option<String>,
+    /// How many levels to show
+    #[arg(long)]
+    pub(crate) depth: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TreeAction {
+    /// Start the tree again after its root gave up
+    Start,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Actor {
+    /// List actors
+    Ls(ActorLs),
+    /// All that is known of one actor
+    Describe {
+        /// Its path
+        path: String,
+    },
+    /// Send a message
+    Send(Say),
+    /// Send a message and wait for the answer
+    Call(Say),
+    /// End its life at once; its supervisor decides what follows
+    Kill {
+        /// Its path
+        path: String,
+    },
+    /// Stop it in order; it stays down until it is restarted
+    Stop {
+        /// Its path
+        path: String,
+    },
+    /// Stop it in order and start it from the same spec
+    Restart {
+        /// Its path
+        path: String,
+    },
+    /// Let its messages wait
+    Pause {
+        /// Its path
+        path: String,
+    },
+    /// Go on after a pause
+    Resume {
+        /// Its path
+        path: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ActorLs {
+    /// What comes first
+    #[arg(long, value_enum)]
+    pub(crate) sort: Option<ActorSort>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only members of this group
+    #[arg(long)]
+    pub(crate) group: Option<String>,
+    /// Only this path and what is below it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) under: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ActorSort {
+    /// By path
+    Path,
+    /// The longest queue first
+    Mailbox,
+    /// The most restarts first
+    Restarts,
+    /// The oldest life first
+    Age,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Say {
+    /// To whom
+    pub(crate) path: String,
+    /// What is said: JSON, or `-` to read it from stdin
+    #[arg(default_value = "null", hide_default_value = true)]
+    pub(crate) content: String,
+    /// Take the content as text instead of JSON
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// The communicative act, such as inform or request
+    #[arg(long, value_name = "ACT")]
+    pub(crate) performative: Option<String>,
+    /// The content's language
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// The content's ontology
+    #[arg(long)]
+    pub(crate) ontology: Option<String>,
+    /// The interaction protocol
+    #[arg(long)]
+    pub(crate) protocol: Option<String>,
+    /// The conversation
+    #[arg(long, value_name = "ID")]
+    pub(crate) conversation_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with what happens next
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only events after this number
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) after: Option<u64>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Only events of this kind, such as exited or restarted
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only this path and what is below it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) under: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetter {
+    /// List them
+    Ls,
+    /// All that is known of one
+    Show {
+        /// Its number
+        id: u64,
+    },
+    /// Send one again
+    Replay {
+        /// Its number
+        id: u64,
+    },
+    /// Forget one, or all
+    Purge {
+        /// Its number
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        id: Option<u64>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Manifest {
+    /// The manifest
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// The manifest, for those who are used to -f
+    #[arg(short, long)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// The settings that `up` would use
+    Show {
+        /// Where each comes from
+        #[arg(long)]
+        origin: bool,
+        /// The manifest that `up` would get
+        manifest: Option<PathBuf>,
+        #[command(flatten)]
+        settings: Box<NodeFlags>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Whatif {
+    /// The scenario, as JSON; `-` reads it from stdin
+    #[arg(required_unless_present = "manifest", conflicts_with = "manifest")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Take the tree of this manifest
+    #[arg(long, value_name = "FILE", requires = "crash")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// and let these crash, one after the other
+    #[arg(long, value_name = "PATH", value_delimiter = ',', requires = "manifest")]
+    pub(crate) crash: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Chaos {
+    /// Inject faults for a time and check what became of it
+    Run(ChaosRun),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChaosRun {
+    /// A path, or the name of a group
+    #[arg(long, value_name = "PATH|GROUP")]
+    pub(crate) target: String,
+    /// What is done to a victim
+    #[arg(long, value_enum)]
+    pub(crate) fault: Fault,
+    /// How often, such as 50/s, 30/m or 2
+    #[arg(long, value_parser = rate, default_value = "1/s")]
+    pub(crate) rate: f64,
+    /// For how long
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    pub(crate) duration: Duration,
+    /// Repeats the choice of the victims
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// What must hold in the end; the exit status is 7 when it does not
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) expect: Vec<Expectation>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fault {
+    /// End its life at once
+    Kill,
+    /// Panic in its next turn
+    Panic,
+    /// Never end its next turn
+    Hang,
+    /// Take long for its next turn
+    Slow,
+    /// Fill its mailbox
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Expectation {
+    /// Every victim came back
+    Restarts,
+    /// No message became a dead letter
+    NoLoss,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dispatch {
+    /// The jobs, one JSON object {"id","task","input"} per line; `-` reads stdin
+    #[arg(required_unless_present = "files", conflicts_with = "files")]
+    pub(crate) jobs: Option<PathBuf>,
+    /// Make one job of each text file below this folder
+    #[arg(long, value_name = "DIR", requires = "task")]
+    pub(crate) files: Option<PathBuf>,
+    /// Only files that match, such as *.md,src/**.rs
+    #[arg(long, value_name = "PATTERNS", requires = "files")]
+    pub(crate) glob: Option<String>,
+    /// The task of jobs that name none; of all jobs made of files
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// The group of workers
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) to: String,
+    /// Run a node with this tree for as long as it takes, instead of using the one at --node
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Write results to this file instead of stdout, and go on where it ends
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Give results in the order of the jobs
+    #[arg(long)]
+    pub(crate) ordered: bool,
+    /// Give a job up after so many attempts that end by panic, error, limit or deadline
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub(crate) attempts: NonZeroU32,
+    /// How long one attempt may take
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub(crate) deadline: Duration,
+    /// How long to wait for a worker to come back when none is alive
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) patience: Duration,
+    /// How many jobs may be under way at once
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(crate) window: u32,
+    /// Kill random workers of the group while it runs, such as 50/s; needs --manifest
+    #[arg(long, value_name = "RATE", value_parser = rate, requires = "manifest")]
+    pub(crate) chaos: Option<f64>,
+    /// Repeats the choice of those killed
+    #[arg(long, requires = "chaos")]
+    pub(crate) seed: Option<u64>,
+    /// In the end compare the word counts with those of a plain sequential count
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    swarm_runtime::duration::parse_duration(text).map_err(|error| match error.suggestion() {
+        Some(suggestion) => format!("{error}; write {suggestion}"),
+        None => error.to_string(),
+    })
+}
+
+/// The most faults per second that can be asked for.
+const RATE_MAX: f64 = 10_000.0;
+
+/// Reads times per second: `50/s`, `30/m`, or a bare number.
+fn rate(text: &str) -> Result<f64, String> {
+    let (number, seconds) = match text.split_once('/') {
+        None | Some((_, "s")) => (text.split('/').next().unwrap_or(text), 1.0),
+        Some((number, "m")) => (number, 60.0),
+        Some((number, "h")) => (number, 3600.0),
+        Some(_) => return Err("a rate is a number per s, m or h, such as 50/s".to_owned()),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 && number / seconds <= RATE_MAX => Ok(number / seconds),
+        Ok(_) => Err(format!("a rate is above 0 and at most {RATE_MAX}/s")),
+        Err(_) => Err("a rate is a number per s, m or h, such as 50/s".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_are_per_second_minute_or_hour() {
+        assert_eq!(rate("50/s"), Ok(50.0));
+        assert_eq!(rate("30/m"), Ok(0.5));
+        assert_eq!(rate("2"), Ok(2.0));
+        for bad in ["0", "-1/s", "x", "5/d", "nan", "inf", "1e9/s", ""] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tree_takes_a_path_or_an_action() {
+        for line in ["tree", "tree /a", "tree start", "tree / --depth 2"] {
+            let words = std::iter::once("swarmctl").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+}

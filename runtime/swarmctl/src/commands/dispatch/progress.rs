@@ -1,0 +1,38 @@
+//! A progress bar, where there is a terminal that nothing else writes to.
+
+use crate::output::Output;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use swarm_runtime::dispatch::Progress;
+
+/// How often the bar is drawn.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Draws for as long as the future is polled; clears the line when it is dropped.
+pub(super) async fn draw(progress: &Progress, output: Output, results_on_stdout: bool) {
+    let is_torn = results_on_stdout && io::stdout().is_terminal();
+    if output.is_quiet() || output.is_json() || is_torn || !io::stderr().is_terminal() {
+        return std::future::pending().await;
+    }
+    let bar = Cleared(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} jobs done, {per_sec}, {msg} ({elapsed})") {
+        bar.0.set_style(style);
+    }
+    loop {
+        let failed = progress.failed.load(Ordering::Relaxed);
+        let attempts = progress.attempts.load(Ordering::Relaxed);
+        bar.0.set_message(format!("{attempts} attempts, {failed} failed"));
+        bar.0.set_position(progress.done());
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+struct Cleared(ProgressBar);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

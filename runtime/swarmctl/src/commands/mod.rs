@@ -1,0 +1,14 @@
+//! One module per command. Each takes what was parsed and ends with an exit status or a [`Stop`](crate::failure::Stop).
+
+pub(crate) mod actor;
+pub(crate) mod chaos;
+pub(crate) mod config;
+pub(crate) mod dead_letter;
+pub(crate) mod dispatch;
+pub(crate) mod events;
+pub(crate) mod manifest;
+pub(crate) mod status;
+pub(crate) mod tree;
+pub(crate) mod up;
+pub(crate) mod version;
+pub(crate) mod whatif;

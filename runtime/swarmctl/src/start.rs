@@ -1,0 +1,162 @@
+//! From the command line to the exit status.
+
+use crate::cli::{Cli, Command, Format, Global};
+use crate::commands;
+use crate::exit::ExitStatus;
+use crate::failure::{Failure, Stop};
+use crate::output::{Output, write_stdout};
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::ffi::OsString;
+use std::io;
+
+/// Runs `swarmctl` with these arguments, the program's name first, and says how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error, &arguments),
+    };
+    let output = Output::new(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.failure(&Failure::new(
+                ExitStatus::Failed,
+                "no-threads",
+                format!("cannot start the program's threads: {error}"),
+                "check the limits on processes and memory (ulimit -a)",
+            ));
+            return ExitStatus::Failed;
+        }
+    };
+    let status = match runtime.block_on(run(cli, output)) {
+        Ok(status) => status,
+        Err(Stop::NobodyReads) => ExitStatus::Done,
+        Err(Stop::Failure(failure)) => {
+            output.failure(&failure);
+            failure.exit
+        }
+    };
+    // Threads that read stdin cannot be woken; whatever must be finished was waited for.
+    runtime.shutdown_background();
+    status
+}
+
+async fn run(cli: Cli, output: Output) -> Result<ExitStatus, Stop> {
+    let global = &cli.global;
+    match cli.command {
+        // These end in their own way when they are interrupted.
+        Command::Up(up) => commands::up::run(global, output, &up).await,
+        Command::Dispatch(dispatch) => commands::dispatch::run(global, output, *dispatch).await,
+        Command::Chaos(chaos) => commands::chaos::run(global, output, &chaos).await,
+        command => {
+            tokio::select! {
+                ended = short(global, output, command) => ended,
+                () = interrupted() => Ok(ExitStatus::Interrupted),
+            }
+        }
+    }
+}
+
+async fn short(global: &Global, output: Output, command: Command) -> Result<ExitStatus, Stop> {
+    match command {
+        Command::Status => commands::status::run(global, output).await,
+        Command::Tree(tree) => commands::tree::run(global, output, &tree).await,
+        Command::Actor(actor) => commands::actor::run(global, output, &actor).await,
+        Command::Events(events) => commands::events::run(global, output, &events).await,
+        Command::Deadletter(letter) => commands::dead_letter::run(global, output, &letter).await,
+        Command::Validate(manifest) => commands::manifest::validate(output, &manifest),
+        Command::Config(config) => commands::config::run(output, &config),
+        Command::Whatif(whatif) => commands::whatif::run(output, &whatif).await,
+        Command::Completions { shell } => {
+            write_stdout(&commands::version::completions(shell))?;
+            Ok(ExitStatus::Done)
+        }
+        Command::Version => commands::version::run(output),
+        Command::Up(_) | Command::Dispatch(_) | Command::Chaos(_) => {
+            unreachable!("these are run by themselves")
+        }
+    }
+}
+
+/// Ends when the user interrupts. Without a handler it never does, and the default of the system applies.
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Tells what clap has to say: help and version on stdout, mistakes as any other failure.
+fn not_parsed(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return match write_stdout(&error.render().to_string()) {
+            Ok(()) => ExitStatus::Done,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Done,
+            Err(_) => ExitStatus::Failed,
+        };
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    // Usage and the hint at --help have a line of their own below.
+    let message: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .map(str::trim_end)
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("tip:"))
+        .collect();
+    let next_step = match error.get(ContextKind::SuggestedArg).or(error
+        .get(ContextKind::SuggestedValue))
+        .or(error.get(ContextKind::SuggestedSubcommand))
+    {
+        Some(ContextValue::String(word)) => word.clone(),
+        Some(ContextValue::Strings(words)) if !words.is_empty() => words.join(" or "),
+        _ => format!("{} --help", command_named(arguments)),
+    };
+    Output::before_parsing(format_asked_for(arguments)).failure(&Failure::usage(message.join("\n"), next_step));
+    ExitStatus::Usage
+}
+
+/// The format that the arguments ask for, though as a whole they make no sense.
+fn format_asked_for(arguments: &[OsString]) -> Format {
+    let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let named = |name: &str| match name {
+        "json" => Some(Format::Json),
+        "jsonl" => Some(Format::Jsonl),
+        _ => None,
+    };
+    let pairs = words.windows(2).filter_map(|pair| match pair {
+        ["-o" | "--output", name] => named(name),
+        _ => None,
+    });
+    let joined = words.iter().filter_map(|word| {
+        word.strip_prefix("--output=")
+            .or_else(|| word.strip_prefix("-o="))
+            .or_else(|| word.strip_prefix("-o"))
+            .and_then(named)
+    });
+    let environment = std::env::var("SWARM_OUTPUT").ok();
+    pairs
+        .chain(joined)
+        .next()
+        .or_else(|| environment.as_deref().and_then(named))
+        .unwrap_or_default()
+}
+
+/// The command that the arguments name, as far as they do.
+fn command_named(arguments: &[OsString]) -> String {
+    use clap::CommandFactory;
+    let mut command = Cli::command();
+    let mut name = String::from("swarmctl");
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        let Some(next) = command.find_subcommand(word) else {
+            continue;
+        };
+        name = format!("{name} {word}");
+        command = next.clone();
+    }
+    name
+}
