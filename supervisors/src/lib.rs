@@ -7,6 +7,8 @@ mod child;
 pub mod core;
 mod env;
 mod report;
+#[cfg(feature = "scenario")]
+pub mod scenario;
 mod spec;
 pub mod supervisor;
 

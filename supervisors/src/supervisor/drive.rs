@@ -182,7 +182,7 @@ impl Driver {
             }
         }
         let now = Instant::now().saturating_duration_since(origin);
-        while self.end.is_none() {
+        while self.end.is_none() && self.life.is_alive() {
             match self.timers.first().copied() {
                 Some(timer) if timer.at <= now => {
                     self.timers.remove(&timer);
@@ -194,6 +194,11 @@ impl Driver {
     }
 
     async fn take_in(&mut self, input: Option<Input>) {
+        if !self.life.is_alive() {
+            // Somebody else ended this life: nothing is decided any more.
+            self.end = Some(End::Killed);
+            return;
+        }
         let event = match input {
             Some(Input::Exited { slot, life, reason }) => Event::Exited { slot, life, reason },
             Some(Input::Call { call, permit }) => self.register(call, permit),

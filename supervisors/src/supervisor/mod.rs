@@ -14,3 +14,10 @@ pub use handle::SupervisorRef;
 pub use link::Link;
 pub use root::{Root, start_root};
 pub use start::SupervisorChild;
+
+#[cfg(feature = "scenario")]
+pub(crate) use {
+    call::{Call, Reply},
+    drive::panic_reason,
+    root::start_root_child,
+};
