@@ -10,4 +10,5 @@ pub mod data;
 pub mod dispatch;
 pub mod duration;
 pub mod manifest;
+pub mod node;
 pub mod telemetry;

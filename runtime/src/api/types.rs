@@ -158,6 +158,18 @@ pub struct TreeNode {
     pub omitted: u64,
 }
 
+/// What `GET /v1/tree` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreeQuery {
+    /// Where to begin; `/` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How many levels below it; all unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u64>,
+}
+
 /// A supervisor's flags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Supervision {
@@ -175,7 +187,7 @@ pub struct Supervision {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActorsQuery {
-    /// `path` (default), `mailbox`, `restarts` or `age`; all but `path` biggest first.
+    /// `path` (default), `mailbox`, `restarts`, `handled` or `age`; all but `path` biggest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort: Option<String>,
     /// At most so many.
@@ -205,7 +217,7 @@ pub struct ActorSummary {
     pub path: String,
     /// `supervisor`, `native`, `ractor`, …
     pub kind: String,
-    /// Its state: running, paused, asleep, restarting, stopped, stuck, …
+    /// Its state: running, paused, asleep, draining, starting, restarting, stopped or ended.
     pub state: String,
     /// The node it is on.
     pub node: String,
@@ -219,15 +231,26 @@ pub struct ActorSummary {
     pub address: String,
     /// Which life this is.
     pub incarnation: u64,
-    /// Its registered name.
+    /// Its registered name, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<String>,
-    /// Since when this life runs.
+    /// For how long this life has been running, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
-    /// Messages handled since the actor exists.
+    /// Turns since the actor exists, over all lives.
     #[serde(default)]
     pub handled: u64,
+    /// How long the oldest queued message has been waiting.
+    #[serde(default)]
+    pub mailbox_ms: u64,
+}
+
+/// What `GET /v1/actor` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActorQuery {
+    /// Which one.
+    pub path: String,
 }
 
 /// `GET /v1/actor?path=`: all that is known of one actor.
@@ -267,7 +290,7 @@ pub struct ActorDetail {
 pub struct ChildSpecSummary {
     /// permanent, transient, temporary.
     pub restart: String,
-    /// `brutal_kill`, `infinity` or milliseconds as in `5000ms`.
+    /// `brutal_kill`, `infinity` or a duration such as `5s`.
     pub shutdown: String,
     /// worker or supervisor.
     pub child_type: String,
@@ -292,9 +315,9 @@ pub struct ExitSummary {
 pub struct TurnSummary {
     /// The message's type.
     pub message: String,
-    /// For how long it has been running.
+    /// How long ago the message was put into the mailbox: the turn has been running for at most so long.
     pub running_ms: u64,
-    /// Whether it holds its thread without yielding.
+    /// Whether it was seen to hold its thread without yielding.
     pub stuck: bool,
 }
 

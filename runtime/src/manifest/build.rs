@@ -48,7 +48,10 @@ pub(super) fn build(declared: Declared) -> Supervisor {
                         .as_ref()
                         .map_or(0, |replicas| replicas.value);
                     return Children::Template {
-                        agent: Box::new(agent(declared)),
+                        agent: Box::new(Agent {
+                            replicas: None,
+                            ..agent(declared)
+                        }),
                         instances,
                     };
                 }

@@ -452,7 +452,9 @@ fn mailbox(mut table: Section<'_, '_>, problems: &mut Problems<'_>) -> Mailbox {
         capacity: capacity.map_or(defaults.capacity, |capacity| capacity.value),
         when_full: when_full.map_or(defaults.when_full, |when_full| when_full.value),
         on_crash: on_crash.map_or(defaults.on_crash, |on_crash| on_crash.value),
-        redeliver: redeliver.map_or(defaults.redeliver, |redeliver| redeliver.value),
+        redeliver: redeliver.map_or(defaults.redeliver, |redeliver| {
+            u8::try_from(redeliver.value).unwrap_or(u8::MAX)
+        }),
     };
     table.finish(problems);
     mailbox

@@ -47,7 +47,7 @@ pub enum Child {
 pub struct Agent {
     /// Where it stands; with replicas, where `-1`, `-2`, … are added.
     pub path: Path,
-    /// How many there are; none: one, at `path` itself. Without meaning for a template.
+    /// How many there are; none: one, at `path` itself. A template has none.
     pub replicas: Option<u32>,
     /// The registered behaviour that it runs.
     pub behaviour: Name,
@@ -101,7 +101,7 @@ pub struct Mailbox {
     /// What becomes of the queue when the agent crashes.
     pub on_crash: OnCrash,
     /// How often a message whose turn failed is delivered again before it becomes a dead letter.
-    pub redeliver: u32,
+    pub redeliver: u8,
 }
 
 impl Default for Mailbox {

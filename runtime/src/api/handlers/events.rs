@@ -1,0 +1,139 @@
+//! What happened: a page of it, or a stream.
+
+use crate::api::fault::Fault;
+use crate::api::input::QueryOf;
+use crate::api::server::Api;
+use crate::api::types::{EventsAnswer, EventsQuery, LaggedRecord};
+use crate::api::view;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use swarm_actors::Event;
+use tokio::sync::{broadcast, watch};
+
+/// Events in one page unless asked otherwise.
+const LIMIT: usize = 1_000;
+/// Events in one page.
+const LIMIT_MAX: usize = 10_000;
+
+pub(in crate::api) async fn events(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    QueryOf(query): QueryOf<EventsQuery>,
+) -> Result<Response, Fault> {
+    let limit = query.limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Fault::invalid(
+            "limit",
+            format!("{limit} is not within 1 to {LIMIT_MAX}"),
+            format!("for example {LIMIT}"),
+        ));
+    }
+    let streams = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/event-stream"));
+    if streams {
+        // A client that reconnects says where it was.
+        let resumed = headers
+            .get("last-event-id")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.parse().ok());
+        return Ok(follow(&api, resumed.or(query.after)).into_response());
+    }
+    let after = query.after.unwrap_or(0);
+    let stream = api.node.system().events();
+    let found = stream.since(after, limit);
+    let node = api.node.name().as_str();
+    let missed = found
+        .first()
+        .map_or(0, |first| first.seq.saturating_sub(after + 1));
+    Ok(Json(EventsAnswer {
+        next: found.last().map_or(after, |last| last.seq),
+        missed,
+        events: found.iter().map(|event| view::event(node, event)).collect(),
+    })
+    .into_response())
+}
+
+/// A client that follows. It reads from the history as long as that reaches, so a client that is slow for a while
+/// misses nothing; one that is slow for longer is told how much it missed.
+struct Follower {
+    api: Api,
+    live: broadcast::Receiver<Arc<Event>>,
+    waiting: VecDeque<Arc<Event>>,
+    seen: u64,
+    stopping: watch::Receiver<bool>,
+}
+
+fn follow(
+    api: &Api,
+    after: Option<u64>,
+) -> Sse<impl Stream<Item = Result<SseEvent, Infallible>> + use<>> {
+    let events = api.node.system().events();
+    // Subscribed before the history is read: what happens in between is in both and told once.
+    let live = events.subscribe();
+    let seen = after.unwrap_or_else(|| events.last_seq());
+    let follower = Follower {
+        api: api.clone(),
+        live,
+        waiting: VecDeque::new(),
+        seen,
+        stopping: api.stopping.clone(),
+    };
+    let events = stream::unfold(follower, |mut follower| async move {
+        let event = follower.next().await?;
+        Some((Ok(event), follower))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<SseEvent> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                let missed = event.seq.saturating_sub(self.seen + 1);
+                if missed > 0 {
+                    self.seen = event.seq - 1;
+                    self.waiting.push_front(event);
+                    return Some(sse("lagged", None, &LaggedRecord { missed }));
+                }
+                self.seen = event.seq;
+                let record = view::event(self.api.node.name().as_str(), &event);
+                return Some(sse("swarm", Some(event.seq), &record));
+            }
+            self.waiting
+                .extend(self.api.node.system().events().since(self.seen, LIMIT));
+            if !self.waiting.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                // What arrives is only the sign that there is something: the history has it, in order and without gaps.
+                woken = self.live.recv() => match woken {
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                },
+                // True, or the server is gone.
+                _ = self.stopping.wait_for(|stopping| *stopping) => return None,
+            }
+        }
+    }
+}
+
+fn sse(name: &str, seq: Option<u64>, data: &impl serde::Serialize) -> SseEvent {
+    let event = SseEvent::default()
+        .event(name)
+        .data(serde_json::to_string(data).unwrap_or_default());
+    match seq {
+        Some(seq) => event.id(seq.to_string()),
+        None => event,
+    }
+}

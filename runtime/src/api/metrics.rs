@@ -1,0 +1,212 @@
+//! Metrics in the text form of Prometheus.
+
+use super::types::NodeState;
+use crate::node::Node;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use swarm_actors::ActorInfo;
+
+/// What the metrics are made of, taken at one moment.
+pub(super) struct Snapshot {
+    node: String,
+    state: NodeState,
+    started_at_s: f64,
+    actors: Vec<ActorInfo>,
+    dead_letters: u64,
+    dead_letters_total: u64,
+    events_total: u64,
+    resident_bytes: Option<u64>,
+    cpu_seconds: Option<f64>,
+}
+
+impl Snapshot {
+    pub(super) fn of(node: &Node) -> Self {
+        let system = node.system();
+        Self {
+            node: node.name().to_string(),
+            state: node.state().0,
+            started_at_s: node.started_at().unix_ms as f64 / 1000.0,
+            actors: system.actors(),
+            dead_letters: system.dead_letters().len() as u64,
+            dead_letters_total: system.dead_letters().total(),
+            events_total: system.events().last_seq(),
+            resident_bytes: resident_bytes(),
+            cpu_seconds: cpu_seconds(),
+        }
+    }
+}
+
+/// Actors are summed up by kind and group: one line per actor would make a million lines.
+pub(super) fn render(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    let node = &snapshot.node;
+    let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, f64)]| {
+        // Writing into a string does not fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in samples {
+            let comma = if labels.is_empty() { "" } else { "," };
+            let _ = writeln!(text, "{name}{{node=\"{node}\"{comma}{labels}}} {value}");
+        }
+    };
+    let one = |value: f64| [(String::new(), value)];
+    family(
+        "swarm_up",
+        "gauge",
+        "Whether the tree runs.",
+        &one(f64::from(u8::from(snapshot.state == NodeState::Running))),
+    );
+    family(
+        "swarm_build_info",
+        "gauge",
+        "The program's version.",
+        &[(format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1.0)],
+    );
+
+    let mut by_state: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    let mut by_kind: BTreeMap<&str, [f64; 4]> = BTreeMap::new();
+    let mut by_group: BTreeMap<&str, [f64; 3]> = BTreeMap::new();
+    for actor in &snapshot.actors {
+        *by_state
+            .entry((&actor.kind, actor.state.as_str()))
+            .or_default() += 1.0;
+        let sums = by_kind.entry(&actor.kind).or_default();
+        sums[0] += f64::from(actor.restarts);
+        sums[1] += actor.mailbox as f64;
+        sums[2] = sums[2].max(actor.mailbox_ms as f64 / 1000.0);
+        sums[3] += actor.turns as f64;
+        for group in &actor.groups {
+            let sums = by_group.entry(group.as_str()).or_default();
+            sums[0] += 1.0;
+            sums[1] += actor.mailbox as f64;
+            sums[2] = sums[2].max(actor.mailbox_ms as f64 / 1000.0);
+        }
+    }
+    let states: Vec<_> = by_state
+        .iter()
+        .map(|((kind, state), n)| (format!("kind=\"{kind}\",state=\"{state}\""), *n))
+        .collect();
+    family(
+        "swarm_actors",
+        "gauge",
+        "Actors by kind and state.",
+        &states,
+    );
+    let kinds = |at: usize| -> Vec<_> {
+        by_kind
+            .iter()
+            .map(|(kind, sums)| (format!("kind=\"{kind}\""), sums[at]))
+            .collect()
+    };
+    // Gauges, not counters: what an actor counted goes with it when it is removed.
+    family(
+        "swarm_actor_restarts",
+        "gauge",
+        "Restarts of the actors that exist now.",
+        &kinds(0),
+    );
+    family(
+        "swarm_mailbox_messages",
+        "gauge",
+        "Messages queued.",
+        &kinds(1),
+    );
+    family(
+        "swarm_mailbox_oldest_seconds",
+        "gauge",
+        "How long the oldest queued message has been waiting.",
+        &kinds(2),
+    );
+    family(
+        "swarm_actor_turns",
+        "gauge",
+        "Turns of the actors that exist now.",
+        &kinds(3),
+    );
+    let groups = |at: usize| -> Vec<_> {
+        by_group
+            .iter()
+            .map(|(group, sums)| (format!("group=\"{group}\""), sums[at]))
+            .collect()
+    };
+    family(
+        "swarm_group_members",
+        "gauge",
+        "Members of a group.",
+        &groups(0),
+    );
+    family(
+        "swarm_group_mailbox_messages",
+        "gauge",
+        "Messages queued at the members of a group.",
+        &groups(1),
+    );
+    family(
+        "swarm_group_mailbox_oldest_seconds",
+        "gauge",
+        "How long the oldest message queued at a member of a group has been waiting.",
+        &groups(2),
+    );
+    family(
+        "swarm_dead_letters",
+        "gauge",
+        "Dead letters kept.",
+        &one(snapshot.dead_letters as f64),
+    );
+    family(
+        "swarm_dead_letters_total",
+        "counter",
+        "Dead letters since the start.",
+        &one(snapshot.dead_letters_total as f64),
+    );
+    family(
+        "swarm_events_total",
+        "counter",
+        "Events since the start.",
+        &one(snapshot.events_total as f64),
+    );
+    family(
+        "process_start_time_seconds",
+        "gauge",
+        "When the process started, in seconds since 1970.",
+        &one(snapshot.started_at_s),
+    );
+    if let Some(bytes) = snapshot.resident_bytes {
+        family(
+            "process_resident_memory_bytes",
+            "gauge",
+            "Resident memory.",
+            &one(bytes as f64),
+        );
+    }
+    if let Some(seconds) = snapshot.cpu_seconds {
+        family(
+            "process_cpu_seconds_total",
+            "counter",
+            "Processor time, user and system.",
+            &one(seconds),
+        );
+    }
+    text
+}
+
+/// From `/proc`; none where there is no such thing.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// From `/proc`; none where there is no such thing.
+fn cpu_seconds() -> Option<f64> {
+    /// `USER_HZ`, which Linux has fixed at 100 for what it shows to programs on the architectures that Swarm supports.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in parentheses and may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(ticks as f64 / TICKS_PER_SECOND)
+}

@@ -1,0 +1,215 @@
+//! The server: a thread of its own with a tokio runtime of its own, so that agents which hold all of their workers cannot
+//! keep it from answering.
+
+use super::guard;
+use super::handlers::{actors, chaos, dead_letters, events, health, jobs, messages, tree};
+use crate::node::Node;
+use axum::Router;
+use axum::routing::{MethodRouter, delete, get, post};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// How long answers that are under way may take once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What every handler has. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Api {
+    pub(super) node: Node,
+    /// Where it answers.
+    pub(super) address: SocketAddr,
+    /// Becomes true when the server stops, for answers that have no end of their own.
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) chaos: Arc<chaos::Runs>,
+}
+
+/// A running server. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct ApiServer {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// Why the API cannot be served. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not one of this machine's.
+    #[error("cannot listen on {address}: {cause}")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The server's thread or runtime could not be started.
+    #[error("cannot start the API's thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl ServeError {
+    /// What to do about it.
+    #[must_use]
+    pub fn next_step(&self) -> String {
+        match self {
+            Self::Bind { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse => {
+                "another node may be running: `swarmctl status` asks it; or choose another address with --api 127.0.0.1:0".to_owned()
+            }
+            Self::Bind { .. } => "choose an address of this machine with --api 127.0.0.1:PORT".to_owned(),
+            Self::Thread(_) => "look at the limits of the process (ulimit -u, ulimit -n)".to_owned(),
+        }
+    }
+}
+
+impl ApiServer {
+    /// Binds `address` (port 0 lets the system choose) and answers for `node` from then on.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn start(node: Node, address: SocketAddr) -> Result<Self, ServeError> {
+        let bind = |cause| ServeError::Bind { address, cause };
+        let listener = TcpListener::bind(address).map_err(bind)?;
+        listener.set_nonblocking(true).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServeError::Thread)?;
+        let (stop, stopping) = watch::channel(false);
+        let (end, ended) = oneshot::channel();
+        let api = Api {
+            node,
+            address,
+            stopping,
+            chaos: Arc::default(),
+        };
+        std::thread::Builder::new()
+            .name("swarm-api".to_owned())
+            .spawn(move || {
+                if let Err(error) = runtime.block_on(serve(listener, api)) {
+                    tracing::error!(%error, "the API has ended");
+                }
+                // Whoever waits may have gone away.
+                let _ = end.send(());
+            })
+            .map_err(ServeError::Thread)?;
+        Ok(Self {
+            address,
+            stop,
+            ended,
+        })
+    }
+
+    /// Where it answers: with the port that the system chose.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more requests, lets the ones under way end for a bounded time, and waits for that.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        // An error means that the thread is gone, which is what is waited for.
+        let _ = (&mut self.ended).await;
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut stopping = api.stopping.clone();
+    let mut cut = api.stopping.clone();
+    let server = axum::serve(listener, router(api)).with_graceful_shutdown(async move {
+        // True, or its sender is gone: either way it is over.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    });
+    let deadline = async move {
+        let _ = cut.wait_for(|stop| *stop).await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        ended = server => ended,
+        () = deadline => Ok(()),
+    }
+}
+
+fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
+    vec![
+        ("/livez", get(health::live)),
+        ("/readyz", get(health::ready)),
+        ("/metrics", get(health::metrics)),
+        ("/openapi.json", get(health::openapi)),
+        ("/v1/status", get(health::status)),
+        ("/v1/tree", get(tree::tree)),
+        ("/v1/tree/start", post(tree::start)),
+        ("/v1/actors", get(actors::list)),
+        ("/v1/actor", get(actors::show)),
+        ("/v1/actor/send", post(messages::send)),
+        ("/v1/actor/call", post(messages::call)),
+        ("/v1/actor/kill", post(actors::kill)),
+        ("/v1/actor/stop", post(actors::stop)),
+        ("/v1/actor/restart", post(actors::restart)),
+        ("/v1/actor/pause", post(actors::pause)),
+        ("/v1/actor/resume", post(actors::resume)),
+        ("/v1/events", get(events::events)),
+        (
+            "/v1/dead-letters",
+            get(dead_letters::list).delete(dead_letters::purge_all),
+        ),
+        (
+            "/v1/dead-letters/{id}",
+            get(dead_letters::show).delete(dead_letters::purge),
+        ),
+        ("/v1/dead-letters/{id}/replay", post(dead_letters::replay)),
+        ("/v1/chaos", post(chaos::start)),
+        (
+            "/v1/chaos/{id}",
+            get(chaos::show).merge(delete(chaos::stop)),
+        ),
+        ("/v1/jobs", post(jobs::perform)),
+    ]
+}
+
+fn router(api: Api) -> Router {
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        router = router.route(path, methods);
+    }
+    router
+        .fallback(health::unknown_path)
+        .method_not_allowed_fallback(health::wrong_method)
+        .layer(axum::middleware::from_fn(guard::local_programs_only))
+        .with_state(api)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_names_exactly_the_paths_that_there_are() {
+        let described: serde_json::Value =
+            serde_json::from_str(super::super::OPENAPI).expect("the description is JSON");
+        let mut described: Vec<_> = described["paths"]
+            .as_object()
+            .expect("paths")
+            .keys()
+            .cloned()
+            .collect();
+        let mut served: Vec<_> = routes()
+            .iter()
+            .map(|(path, _)| (*path).to_owned())
+            .collect();
+        described.sort();
+        served.sort();
+        assert_eq!(described, served);
+    }
+}

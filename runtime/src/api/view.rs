@@ -1,0 +1,429 @@
+//! From what the crates below know to what the API says.
+
+use super::types::{
+    ActorDetail, ActorSummary, ActorsQuery, DeadLetterDetail, DeadLetterSummary, EventRecord,
+    ExitSummary, RecentMessage, Supervision, Time, TreeNode, TurnSummary,
+};
+use crate::manifest::{Declaration, Manifest, Supervisor};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use swarm_actors::{ActorInfo, DeadLetter, DeathCause, Event, FlightRecord, What};
+use swarm_protocols::{AclMessage, ExitReason, Path};
+use swarm_supervisors::{AutoShutdown, Restart, Shutdown, Strategy, SupervisorFlags};
+
+pub(super) fn time(at_ms: u64) -> Time {
+    Time::from_unix_ms(i64::try_from(at_ms).unwrap_or(i64::MAX))
+}
+
+/// Since when lives run, as far as the event history tells: those that began before it reaches are older than all of these.
+pub(super) struct Births {
+    at_ms: HashMap<(Path, u64), u64>,
+    now_ms: u64,
+}
+
+impl Births {
+    pub(super) fn of(history: &[Arc<Event>], now_ms: u64) -> Self {
+        let at_ms = history
+            .iter()
+            .filter(|event| matches!(event.what, What::Started))
+            .filter_map(|event| Some(((event.path.clone()?, event.incarnation?.0), event.at_ms)))
+            .collect();
+        Self { at_ms, now_ms }
+    }
+
+    fn age_ms(&self, info: &ActorInfo) -> Option<u64> {
+        if !info.state.is_alive() {
+            return None;
+        }
+        let born = self.at_ms.get(&(info.path.clone(), info.incarnation.0))?;
+        Some(self.now_ms.saturating_sub(*born))
+    }
+}
+
+pub(super) fn summary(info: &ActorInfo, births: &Births) -> ActorSummary {
+    ActorSummary {
+        path: info.path.to_string(),
+        kind: info.kind.clone(),
+        state: info.state.as_str().to_owned(),
+        node: info.node.to_string(),
+        groups: info.groups.iter().map(ToString::to_string).collect(),
+        restarts: info.restarts.into(),
+        mailbox: info.mailbox,
+        address: info.address.to_string(),
+        incarnation: info.incarnation.0,
+        registered: None,
+        age_ms: births.age_ms(info),
+        handled: info.turns,
+        mailbox_ms: info.mailbox_ms,
+    }
+}
+
+/// What `GET /v1/actors` can sort by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Path,
+    Mailbox,
+    Restarts,
+    Handled,
+    Age,
+}
+
+impl Sort {
+    pub(super) const WORDS: &'static str = "path, mailbox, restarts, handled, age";
+
+    pub(super) fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "path" => Self::Path,
+            "mailbox" => Self::Mailbox,
+            "restarts" => Self::Restarts,
+            "handled" => Self::Handled,
+            "age" => Self::Age,
+            _ => return None,
+        })
+    }
+}
+
+/// The actors that `query` asks for, sorted and cut, and how many there were before the cut.
+pub(super) fn select(
+    mut actors: Vec<ActorInfo>,
+    query: &ActorsQuery,
+    sort: Sort,
+    under: Option<&Path>,
+    births: &Births,
+) -> (Vec<ActorInfo>, u64) {
+    if let Some(under) = under {
+        actors.retain(|actor| actor.path.is_within(under));
+    }
+    if let Some(group) = &query.group {
+        actors.retain(|actor| actor.groups.iter().any(|g| g.as_str() == group));
+    }
+    // Equal keys are in the order of paths, so that two listings of the same state are the same.
+    actors.sort_by(|a, b| {
+        let bigger_first = match sort {
+            Sort::Path => std::cmp::Ordering::Equal,
+            Sort::Mailbox => b.mailbox.cmp(&a.mailbox),
+            Sort::Restarts => b.restarts.cmp(&a.restarts),
+            Sort::Handled => b.turns.cmp(&a.turns),
+            // An unknown age is beyond the history, so greater than all known ones.
+            Sort::Age => {
+                let age = |actor| births.age_ms(actor).unwrap_or(u64::MAX);
+                age(b).cmp(&age(a))
+            }
+        };
+        bigger_first.then_with(|| natural(&a.path, &b.path))
+    });
+    let total = actors.len() as u64;
+    if let Some(limit) = query.limit {
+        actors.truncate(limit);
+    }
+    (actors, total)
+}
+
+/// Paths in the order that people expect: `worker-2` before `worker-10`.
+fn natural(a: &Path, b: &Path) -> std::cmp::Ordering {
+    fn key(segment: &str) -> (&str, u64, &str) {
+        match segment.rsplit_once('-') {
+            Some((stem, number)) => match number.parse() {
+                Ok(n) => (stem, n, segment),
+                Err(_) => (segment, 0, segment),
+            },
+            None => (segment, 0, segment),
+        }
+    }
+    a.segments().map(key).cmp(b.segments().map(key))
+}
+
+pub(super) fn supervision(flags: &SupervisorFlags) -> Supervision {
+    Supervision {
+        strategy: match flags.strategy {
+            Strategy::OneForOne => "one_for_one",
+            Strategy::OneForAll => "one_for_all",
+            Strategy::RestForOne => "rest_for_one",
+            Strategy::SimpleOneForOne => "simple_one_for_one",
+        }
+        .to_owned(),
+        intensity: flags.intensity,
+        period_ms: u64::try_from(flags.period.as_millis()).unwrap_or(u64::MAX),
+        auto_shutdown: match flags.auto_shutdown {
+            AutoShutdown::Never => "never",
+            AutoShutdown::AnySignificant => "any_significant",
+            AutoShutdown::AllSignificant => "all_significant",
+        }
+        .to_owned(),
+    }
+}
+
+pub(super) fn restart_word(restart: Restart) -> &'static str {
+    match restart {
+        Restart::Permanent => "permanent",
+        Restart::Transient => "transient",
+        Restart::Temporary => "temporary",
+    }
+}
+
+pub(super) fn shutdown_word(shutdown: Shutdown) -> String {
+    match shutdown {
+        Shutdown::BrutalKill => "brutal_kill".to_owned(),
+        Shutdown::Infinity => "infinity".to_owned(),
+        Shutdown::Timeout(time) => crate::duration::show_duration(time),
+    }
+}
+
+/// The tree from `top` down, in the order of the manifest; what it does not declare comes last, by path.
+pub(super) fn tree(
+    manifest: &Manifest,
+    actors: &[ActorInfo],
+    top: &Path,
+    depth: Option<u64>,
+) -> Option<TreeNode> {
+    let mut known: HashMap<&str, &ActorInfo> = HashMap::with_capacity(actors.len());
+    let mut below: BTreeMap<&str, Vec<&ActorInfo>> = BTreeMap::new();
+    let parents: Vec<_> = actors.iter().map(|actor| actor.path.parent()).collect();
+    for (actor, parent) in actors.iter().zip(&parents) {
+        known.insert(actor.path.as_str(), actor);
+        if let Some(parent) = parent {
+            below.entry(parent.as_str()).or_default().push(actor);
+        }
+    }
+    let mut order = HashMap::new();
+    number(&manifest.root, &mut order);
+    for children in below.values_mut() {
+        children.sort_by(|a, b| {
+            let place = |path: &Path| {
+                order
+                    .get(stem(path).as_str())
+                    .copied()
+                    .unwrap_or(usize::MAX)
+            };
+            let exact = |path: &Path| order.get(path.as_str()).copied();
+            exact(&a.path)
+                .unwrap_or_else(|| place(&a.path))
+                .cmp(&exact(&b.path).unwrap_or_else(|| place(&b.path)))
+                .then_with(|| natural(&a.path, &b.path))
+        });
+    }
+    known
+        .contains_key(top.as_str())
+        .then(|| node(manifest, &known, &below, top, depth))
+}
+
+/// The path without a replica's number.
+fn stem(path: &Path) -> String {
+    match path.as_str().rsplit_once('-') {
+        Some((stem, number)) if number.parse::<u32>().is_ok() => stem.to_owned(),
+        _ => path.to_string(),
+    }
+}
+
+/// Gives every declared path its place in the order of the file.
+fn number(supervisor: &Supervisor, order: &mut HashMap<String, usize>) {
+    for child in supervisor.static_children() {
+        order.insert(child.path().to_string(), order.len());
+        if let crate::manifest::Child::Supervisor(inner) = child {
+            number(inner, order);
+        }
+    }
+}
+
+fn node(
+    manifest: &Manifest,
+    known: &HashMap<&str, &ActorInfo>,
+    below: &BTreeMap<&str, Vec<&ActorInfo>>,
+    path: &Path,
+    depth: Option<u64>,
+) -> TreeNode {
+    let info = known.get(path.as_str());
+    let children = below.get(path.as_str()).map_or(&[][..], Vec::as_slice);
+    let (restart, flags) = match manifest.find(path) {
+        Some(Declaration::Supervisor(supervisor)) => (
+            (!path.is_root()).then_some(supervisor.child.restart),
+            Some(supervision(&supervisor.flags)),
+        ),
+        Some(Declaration::Agent(agent) | Declaration::Template(agent)) => {
+            (Some(agent.child.restart), None)
+        }
+        None => (None, None),
+    };
+    let shown = depth != Some(0);
+    TreeNode {
+        path: path.to_string(),
+        kind: info.map_or_else(|| "supervisor".to_owned(), |info| info.kind.clone()),
+        state: info
+            .map_or("stopped", |info| info.state.as_str())
+            .to_owned(),
+        restarts: info.map_or(0, |info| info.restarts.into()),
+        mailbox: info.map_or(0, |info| info.mailbox),
+        incarnation: info.map_or(0, |info| info.incarnation.0),
+        restart: restart.map(|restart| restart_word(restart).to_owned()),
+        supervision: flags,
+        children: if shown {
+            children
+                .iter()
+                .map(|child| {
+                    node(
+                        manifest,
+                        known,
+                        below,
+                        &child.path,
+                        depth.map(|depth| depth - 1),
+                    )
+                })
+                .collect()
+        } else {
+            Vec::new()
+        },
+        omitted: if shown { 0 } else { children.len() as u64 },
+    }
+}
+
+pub(super) fn detail(
+    detail: &swarm_actors::ActorDetail,
+    births: &Births,
+    started_ms: u64,
+) -> ActorDetail {
+    let recent = |record: &FlightRecord| RecentMessage {
+        at: Some(time(started_ms + u64::from(record.at_ms))),
+        from: (record.sender != 0).then(|| format!("{:016x}", record.sender)),
+        message: record.kind.as_str().to_owned(),
+    };
+    ActorDetail {
+        summary: ActorSummary {
+            registered: detail.registered.as_ref().map(ToString::to_string),
+            ..summary(&detail.info, births)
+        },
+        supervisor: detail.info.path.parent().map(|path| path.to_string()),
+        spec: None,
+        supervision: None,
+        mailbox_capacity: Some(detail.capacity.into()),
+        last_exit: detail.last_exit.as_ref().map(|reason| ExitSummary {
+            at: detail
+                .last_crash
+                .as_ref()
+                .filter(|crash| crash.reason == *reason)
+                .map(|crash| time(crash.at_ms)),
+            ..exit(reason)
+        }),
+        turn: detail.current.as_ref().map(|record| TurnSummary {
+            message: record.kind.as_str().to_owned(),
+            running_ms: births
+                .now_ms
+                .saturating_sub(started_ms + u64::from(record.at_ms)),
+            stuck: false,
+        }),
+        recent: detail.recorder.iter().map(recent).collect(),
+        more: json!({
+            "behaviour": detail.behaviour,
+            "waiting_senders": detail.waiting_senders,
+            "stashed": detail.stashed,
+            "timers": detail.timers,
+            "outgoing": detail.outgoing,
+            "links": detail.links,
+            "last_crash": detail.last_crash,
+        }),
+    }
+}
+
+pub(super) fn exit(reason: &ExitReason) -> ExitSummary {
+    ExitSummary {
+        kind: reason.kind().to_owned(),
+        reason: reason.to_string(),
+        at: None,
+    }
+}
+
+pub(super) fn event(node: &str, event: &Event) -> EventRecord {
+    let reason = match &event.what {
+        What::StartFailed { reason }
+        | What::Exited { reason }
+        | What::Escalated { reason }
+        | What::TreeFailed { reason } => Some(reason.to_string()),
+        What::DeadLetter { reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    let mut data = serde_json::to_value(&event.what).unwrap_or(Value::Null);
+    if let Value::Object(fields) = &mut data {
+        fields.remove("event");
+        if fields.is_empty() {
+            data = Value::Null;
+        }
+    }
+    EventRecord {
+        seq: event.seq,
+        at: time(event.at_ms),
+        node: node.to_owned(),
+        kind: event.what.name().to_owned(),
+        path: event.path.as_ref().map(ToString::to_string),
+        incarnation: event.incarnation.map(|incarnation| incarnation.0),
+        reason,
+        data,
+    }
+}
+
+/// Whether an event is the beginning of a life after the first.
+pub(super) fn is_restart(event: &Arc<Event>) -> bool {
+    matches!(event.what, What::Started) && event.incarnation.is_some_and(|life| life.0 > 1)
+}
+
+pub(super) fn dead_letter(letter: &DeadLetter) -> DeadLetterSummary {
+    DeadLetterSummary {
+        id: letter.id,
+        at: time(letter.at_ms),
+        to: letter.receiver.to_string(),
+        from: letter.sender.map(|sender| sender.to_string()),
+        reason: letter.cause.as_str().to_owned(),
+        message: match &letter.acl {
+            Some(message) => message.performative.to_string(),
+            None if letter.message_type.is_empty() => letter.kind.as_str().to_owned(),
+            None => letter.message_type.clone(),
+        },
+        replayable: letter.is_replayable,
+    }
+}
+
+pub(super) fn dead_letter_detail(letter: &DeadLetter) -> DeadLetterDetail {
+    let why = match &letter.cause {
+        DeathCause::TurnFailed(reason) => Some(reason.to_string()),
+        DeathCause::Rejected(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    DeadLetterDetail {
+        summary: dead_letter(letter),
+        content: letter.acl.as_deref().map_or(Value::Null, acl_content),
+        more: json!({
+            "why": why,
+            "kind": letter.kind.as_str(),
+            "priority": letter.priority,
+            "conversation_id": letter.acl.as_ref().and_then(|message| message.conversation_id.clone()),
+        }),
+    }
+}
+
+/// What an ACL message says: JSON where its language is JSON, else text.
+pub(super) fn acl_content(message: &AclMessage) -> Value {
+    let Some(content) = &message.content else {
+        return Value::Null;
+    };
+    let is_json = message.language.as_deref() == Some(JSON_LANGUAGE);
+    if is_json && let Ok(value) = serde_json::from_slice(content) {
+        return value;
+    }
+    Value::String(String::from_utf8_lossy(content).into_owned())
+}
+
+/// The content language of an ACL message that carries JSON.
+pub(super) const JSON_LANGUAGE: &str = "application/json";
+
+/// Whether the last that was heard of the actor's present life is that its turn does not yield.
+pub(super) fn is_stuck(history: &[Arc<Event>], path: &Path) -> bool {
+    history
+        .iter()
+        .rev()
+        .filter(|event| event.path.as_ref() == Some(path))
+        .find_map(|event| match event.what {
+            What::Stuck { .. } => Some(true),
+            What::Started | What::Exited { .. } | What::TurnCut { .. } => Some(false),
+            _ => None,
+        })
+        .unwrap_or(false)
+}

@@ -1,0 +1,328 @@
+//! The node: one tree of agents, started from a manifest, and its life from the first start to the last stop.
+//!
+//! A program puts the parts together in this order: read the [`Manifest`], resolve the
+//! [`Settings`](crate::config::Settings), open the data folder, make the [`Node`], start the
+//! [`ApiServer`](crate::api::ApiServer) (so that a start that hangs can be looked at), start the tree, say that it is ready,
+//! wait with [`run_until_stopped`], stop the API.
+
+mod registry;
+mod signals;
+mod tree;
+
+pub use registry::Behaviours;
+pub use signals::{Ended, StopOrder, run_until_stopped};
+pub use tree::BadAgent;
+
+use crate::api::types::{NodeState, Time};
+use crate::manifest::Manifest;
+use parking_lot::Mutex;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use swarm_actors::{System, SystemOptions};
+use swarm_protocols::{ExitReason, Name, Path};
+use swarm_supervisors::{StartError, SupervisorRef};
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::error::RecvError;
+
+/// What a node is made of.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// Its name.
+    pub name: Name,
+    /// The tree that it runs.
+    pub manifest: Manifest,
+    /// What the manifest's behaviours stand for; the same that it was checked with.
+    pub behaviours: Behaviours,
+    /// The data folder; none for a node that lives for one command.
+    pub data: Option<PathBuf>,
+    /// What addresses, jitter and the agents' random numbers follow from; none for a random one.
+    pub seed: Option<u64>,
+}
+
+impl NodeOptions {
+    /// A node without a data folder.
+    #[must_use]
+    pub fn new(name: Name, manifest: Manifest, behaviours: Behaviours) -> Self {
+        Self {
+            name,
+            manifest,
+            behaviours,
+            data: None,
+            seed: None,
+        }
+    }
+}
+
+/// One running node. Cheap to clone; when the last clone goes, the tree is killed.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    name: Name,
+    manifest: Manifest,
+    behaviours: Behaviours,
+    data: Option<PathBuf>,
+    boot_id: String,
+    started_at: Time,
+    system: System,
+    /// The runtime of the agents, which is not the one of the API.
+    agents: Handle,
+    phase: Mutex<Phase>,
+    /// The root of the latest tree. Kept here because the system lets go of it when a stop begins, and a stop may have to
+    /// be cut short.
+    root: Mutex<Option<SupervisorRef>>,
+}
+
+/// What the node is about. Whether the tree has failed while it was running, the system knows.
+#[derive(Clone, Debug)]
+enum Phase {
+    /// The tree was never started.
+    New,
+    Starting,
+    Running {
+        /// What did not come up although the tree did.
+        alarms: Vec<String>,
+    },
+    /// The tree did not start.
+    Failed {
+        reason: String,
+    },
+    Draining,
+    Stopped,
+}
+
+/// Why the tree was not started.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartTreeError {
+    /// It runs, is being started or being stopped. Nothing was changed.
+    #[error("the tree is {0}, not failed")]
+    NotFailed(NodeState),
+    /// It did not start: what had been started was stopped again. May be tried again.
+    #[error("the tree did not start: {0}")]
+    Failed(String),
+}
+
+/// How a stop went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Whether everything ended in order. Otherwise the deadline passed and the rest was killed.
+    pub in_order: bool,
+    /// What the root ended with; none when no tree was running.
+    pub reason: Option<ExitReason>,
+}
+
+impl Node {
+    /// A node whose tree is not started yet. Its agents will run on the current tokio runtime.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn new(options: NodeOptions) -> Self {
+        let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+        Self(Arc::new(Inner {
+            system: System::new(SystemOptions::new(options.name.clone(), seed)),
+            name: options.name,
+            manifest: options.manifest,
+            behaviours: options.behaviours,
+            data: options.data,
+            boot_id: format!("{:016x}", fastrand::u64(..)),
+            started_at: Time::now(),
+            agents: Handle::current(),
+            phase: Mutex::new(Phase::New),
+            root: Mutex::new(None),
+        }))
+    }
+
+    /// Starts the tree: the first time, or again after it failed. Runs on the agents' runtime, whoever calls, and goes on
+    /// when the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`StartTreeError`].
+    pub async fn start_tree(&self) -> Result<(), StartTreeError> {
+        let node = self.clone();
+        let task = self
+            .0
+            .agents
+            .spawn(async move { node.start_tree_here().await });
+        match task.await {
+            Ok(started) => started,
+            Err(_) => Err(StartTreeError::Failed("the start was cut off".to_owned())),
+        }
+    }
+
+    async fn start_tree_here(&self) -> Result<(), StartTreeError> {
+        let again = {
+            let mut phase = self.0.phase.lock();
+            let state = self.state_in(&phase).0;
+            if !matches!(*phase, Phase::New) && state != NodeState::TreeFailed {
+                return Err(StartTreeError::NotFailed(state));
+            }
+            !matches!(std::mem::replace(&mut *phase, Phase::Starting), Phase::New)
+        };
+        let started = self.start_supervisors().await;
+        let mut phase = self.0.phase.lock();
+        // A stop that came meanwhile has the last word.
+        if !matches!(*phase, Phase::Starting) {
+            return Err(StartTreeError::NotFailed(self.state_in(&phase).0));
+        }
+        match started {
+            Ok(alarms) => {
+                for alarm in &alarms {
+                    tracing::error!(%alarm, "incomplete tree");
+                }
+                tracing::info!(node = %self.0.name, again, "tree started");
+                *phase = Phase::Running { alarms };
+                Ok(())
+            }
+            Err(reason) => {
+                tracing::error!(node = %self.0.name, again, %reason, "tree did not start");
+                *phase = Phase::Failed {
+                    reason: reason.clone(),
+                };
+                Err(StartTreeError::Failed(reason))
+            }
+        }
+    }
+
+    async fn start_supervisors(&self) -> Result<Vec<String>, String> {
+        let Inner {
+            manifest,
+            behaviours,
+            system,
+            ..
+        } = &*self.0;
+        let spec =
+            tree::spec_of(&manifest.root, behaviours, system).map_err(|bad| bad.to_string())?;
+        match system.start_tree(spec).await {
+            Ok(root) => {
+                *self.0.root.lock() = Some(root);
+                Ok(tree::start_instances(system, &manifest.root).await)
+            }
+            Err(StartError::Failed(reason)) => Err(reason.to_string()),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
+    /// Stops the tree in order, at most for `deadline`; what is left then is killed. A node that is stopped stays so.
+    pub async fn stop(&self, deadline: Duration) -> Stopped {
+        *self.0.phase.lock() = Phase::Draining;
+        tracing::info!(node = %self.0.name, ?deadline, "stopping");
+        let system = self.0.system.clone();
+        let task = self
+            .0
+            .agents
+            .spawn(async move { system.stop_tree(deadline).await });
+        let reason = task.await.unwrap_or(Some(ExitReason::Killed));
+        *self.0.phase.lock() = Phase::Stopped;
+        let in_order = !matches!(reason, Some(ExitReason::Killed));
+        tracing::info!(node = %self.0.name, in_order, "stopped");
+        Stopped { in_order, reason }
+    }
+
+    /// Kills the tree: no cleanup code runs.
+    pub fn kill(&self) {
+        *self.0.phase.lock() = Phase::Stopped;
+        if let Some(root) = self.0.root.lock().take() {
+            root.kill();
+        }
+    }
+
+    /// Where the node is in its life, and why, where there is something to say.
+    #[must_use]
+    pub fn state(&self) -> (NodeState, Option<String>) {
+        self.state_in(&self.0.phase.lock())
+    }
+
+    fn state_in(&self, phase: &Phase) -> (NodeState, Option<String>) {
+        match phase {
+            Phase::New | Phase::Starting => (NodeState::Starting, None),
+            Phase::Running { .. } => match self.0.system.tree_failure() {
+                Some(reason) => (NodeState::TreeFailed, Some(reason.to_string())),
+                None => (NodeState::Running, None),
+            },
+            Phase::Failed { reason } => (NodeState::TreeFailed, Some(reason.clone())),
+            Phase::Draining => (NodeState::Draining, None),
+            Phase::Stopped => (NodeState::Stopped, None),
+        }
+    }
+
+    /// What is wrong although the tree runs.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<String> {
+        match &*self.0.phase.lock() {
+            Phase::Running { alarms } => alarms.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Resolves with the reason once the tree has failed.
+    pub async fn tree_failed(&self) -> String {
+        loop {
+            let mut events = self.0.system.events().subscribe();
+            if let (NodeState::TreeFailed, reason) = self.state() {
+                return reason.unwrap_or_default();
+            }
+            // Every failure is an event; which one it is does not matter, the state has been looked at after subscribing.
+            match events.recv().await {
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Its agents.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.0.system
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    /// What it was told to run.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> Option<&FilePath> {
+        self.0.data.as_deref()
+    }
+
+    /// Random per process start.
+    #[must_use]
+    pub fn boot_id(&self) -> &str {
+        &self.0.boot_id
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn started_at(&self) -> Time {
+        self.0.started_at
+    }
+
+    /// Whether a supervisor is known at `path`.
+    #[must_use]
+    pub fn is_supervisor(&self, path: &Path) -> bool {
+        self.0
+            .system
+            .actors()
+            .iter()
+            .any(|actor| actor.kind == "supervisor" && &actor.path == path)
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.0.name)
+            .field("state", &self.state().0)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! From a manifest to what a supervisor starts.
+
+use super::registry::Behaviours;
+use crate::manifest::{Agent, Child, ChildPolicy, Children, ConfigFault, Supervisor};
+use swarm_actors::System;
+use swarm_protocols::{Name, Path};
+use swarm_supervisors::{ChildSpec, SupervisorSpec};
+
+/// An agent whose behaviour does not take its configuration after all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {fault}")]
+pub struct BadAgent {
+    /// Which one.
+    pub path: Path,
+    /// What its behaviour says.
+    #[source]
+    pub fault: ConfigFault,
+}
+
+/// The specs of a supervisor and of everything below it.
+pub(super) fn spec_of(
+    supervisor: &Supervisor,
+    behaviours: &Behaviours,
+    system: &System,
+) -> Result<SupervisorSpec, BadAgent> {
+    let specs = |agent: &Agent| {
+        behaviours.specs(agent, system).map_err(|fault| BadAgent {
+            path: agent.path.clone(),
+            fault,
+        })
+    };
+    let mut children = Vec::new();
+    match &supervisor.children {
+        Children::Template { agent, .. } => children.extend(specs(agent)?),
+        Children::Static(declared) => {
+            for child in declared {
+                match child {
+                    Child::Agent(agent) => children.extend(specs(agent)?),
+                    Child::Supervisor(inner) => {
+                        let spec = spec_of(inner, behaviours, system)?;
+                        let id = inner.path.name().expect("only the root has no name");
+                        children.push(with_policy(ChildSpec::supervisor(id, spec), &inner.child));
+                    }
+                }
+            }
+        }
+    }
+    Ok(SupervisorSpec::new(supervisor.flags, children))
+}
+
+fn with_policy(mut spec: ChildSpec, policy: &ChildPolicy) -> ChildSpec {
+    spec = spec
+        .restart(policy.restart)
+        .shutdown(policy.shutdown)
+        .significant(policy.significant);
+    if let Some(delay) = policy.restart_delay {
+        spec = spec.restart_delay(delay);
+    }
+    if let Some(timeout) = policy.start_timeout {
+        spec = spec.start_timeout(timeout);
+    }
+    spec
+}
+
+/// Starts the instances that the manifest wants of its templates. Says which could not be started.
+pub(super) async fn start_instances(system: &System, tree: &Supervisor) -> Vec<String> {
+    let mut failures = Vec::new();
+    for (path, stem, instances) in templates(tree) {
+        let Some(supervisor) = system.supervisor(&path).await else {
+            failures.push(format!(
+                "{path} has no running supervisor to start its instances"
+            ));
+            continue;
+        };
+        for n in 1..=instances {
+            let Ok(name) = Name::new(&format!("{stem}-{n}")) else {
+                continue;
+            };
+            if let Err(error) = supervisor.start_instance(Some(name.clone()), None).await {
+                failures.push(format!("{path}: instance {name} did not start: {error}"));
+            }
+        }
+    }
+    failures
+}
+
+fn templates(supervisor: &Supervisor) -> Vec<(Path, Name, u32)> {
+    match &supervisor.children {
+        Children::Template { agent, instances } => match agent.path.name() {
+            Some(stem) if *instances > 0 => vec![(supervisor.path.clone(), stem, *instances)],
+            _ => Vec::new(),
+        },
+        Children::Static(children) => children
+            .iter()
+            .flat_map(|child| match child {
+                Child::Supervisor(inner) => templates(inner),
+                Child::Agent(_) => Vec::new(),
+            })
+            .collect(),
+    }
+}
