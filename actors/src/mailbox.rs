@@ -234,6 +234,8 @@ struct Inbox<T> {
     /// What `popped` was when it was last looked at.
     popped_seen: u64,
     capacity: u32,
+    /// An injected fault: there seems to be no room.
+    is_clogged: bool,
     gate: Gate,
     consumer: Consumer,
     /// In order of ticket, which is the order of arrival.
@@ -276,6 +278,7 @@ impl<T: Posted> Mailbox<T> {
                 pushed: 0,
                 popped_seen: 0,
                 capacity,
+                is_clogged: false,
                 gate: Gate::Closed,
                 consumer: Consumer::Held,
                 waiters: VecDeque::new(),
@@ -539,6 +542,29 @@ impl<T: Posted> Mailbox<T> {
             .collect()
     }
 
+    /// Between two lives only.
+    pub(crate) fn set_capacity(&self, capacity: u32) {
+        self.inbox.lock().capacity = capacity;
+    }
+
+    /// Pretends to be full, or no longer.
+    pub(crate) fn clog(&self, on: bool) -> Wake {
+        let mut inbox = self.inbox.lock();
+        inbox.is_clogged = on;
+        if on {
+            return Wake::None;
+        }
+        let woken = self.admit(&mut inbox);
+        let wake = if woken.is_empty() {
+            Wake::None
+        } else {
+            inbox.wake()
+        };
+        drop(inbox);
+        wake_all(woken);
+        wake
+    }
+
     pub(crate) fn gate(&self) -> Gate {
         self.inbox.lock().gate
     }
@@ -581,6 +607,9 @@ impl<T: Posted> Mailbox<T> {
     }
 
     fn has_room(&self, inbox: &mut Inbox<T>) -> bool {
+        if inbox.is_clogged {
+            return false;
+        }
         let capacity = u64::from(inbox.capacity);
         if inbox.pushed - inbox.popped_seen < capacity {
             return true;

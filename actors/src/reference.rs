@@ -136,6 +136,7 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn resume(&self) -> bool;
     fn refuse(&self, refusing: bool);
     fn depth(&self) -> u64;
+    fn inject(&self, injected: crate::fault::Injected) -> bool;
     fn is_settled(&self) -> bool;
     fn info(&self) -> ActorInfo;
     fn detail(&self) -> crate::ActorDetail;
@@ -542,6 +543,11 @@ impl AnyRef {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         undo.1 = false;
+    }
+
+    /// Makes it misbehave, for tests. False when it is not alive, or has more faults waiting than one agent may.
+    pub fn inject(&self, fault: crate::fault::Fault, when: crate::fault::When) -> bool {
+        self.0.inject(crate::fault::Injected { fault, when })
     }
 
     /// Resolves with the end of the present life: with `noproc` at once when there is none.

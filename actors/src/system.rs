@@ -542,7 +542,12 @@ impl System {
         if let Some(known) = self.0.cells.get(path) {
             let any: Arc<dyn Any + Send + Sync> = known.0.clone().as_any();
             match any.downcast::<Cell<A>>() {
-                Ok(cell) => return Ok(cell),
+                Ok(cell) => {
+                    if !known.is_alive() {
+                        cell.replan(plan);
+                    }
+                    return Ok(cell);
+                }
                 Err(_) if known.is_alive() => return Err(StartError::AlreadyStarted(known.pid())),
                 Err(_) => {}
             }

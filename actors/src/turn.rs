@@ -307,7 +307,7 @@ impl<A: Agent> Turn<'_, A> {
             .iter()
             .filter(|e| matches!(e, Effect::Stash(_)))
             .count();
-        if self.cell.stashed() + pending >= self.cell.plan.mailbox.capacity as usize {
+        if self.cell.stashed() + pending >= self.cell.plan().mailbox.capacity as usize {
             return Err(TurnError::StashFull);
         }
         let mut letter = self

@@ -85,7 +85,7 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
     }
     let progress = core.progress.load(Ordering::Relaxed);
     let depth = cell.mailbox.depth();
-    let capacity = u64::from(cell.plan.mailbox.capacity);
+    let capacity = u64::from(cell.plan().mailbox.capacity);
     let Some(mut seat) = cell.seat.try_lock() else {
         // Between two turns: neither stuck nor idle.
         return;
@@ -99,7 +99,7 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
         tick.system.event(
             Some(core),
             What::MailboxFull {
-                capacity: cell.plan.mailbox.capacity,
+                capacity: cell.plan().mailbox.capacity,
             },
         );
     }
@@ -112,7 +112,7 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
     let same_for = Duration::from_millis(tick.now_ms.saturating_sub(watch.since_ms));
     let is_in_code = progress % 2 == 1;
     if is_in_code {
-        let deadline = cell.plan.turn_deadline;
+        let deadline = cell.plan().turn_deadline;
         let report_after = deadline.map_or(STUCK_AFTER, |d| d.min(STUCK_AFTER));
         if same_for >= report_after && !watch.is_reported {
             watch.is_reported = true;
@@ -126,7 +126,10 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
         }
     } else if idle_turn
         && depth == 0
-        && cell.plan.sleep_after.is_some_and(|after| same_for >= after)
+        && cell
+            .plan()
+            .sleep_after
+            .is_some_and(|after| same_for >= after)
     {
         drop(seat);
         cell.raise(CONTROL_SLEEP);

@@ -1,11 +1,12 @@
 //! How lives end: by a crash, by a kill, in order; and what becomes of the cell then.
 
 use super::core::Announcement;
-use super::{CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
+use super::{CONTROL_FAULT, CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
 use crate::agent::{Agent, Message};
 use crate::ask::AskError;
 use crate::dead_letters::DeathCause;
 use crate::events::What;
+use crate::fault::When;
 use crate::info::ActorState;
 use crate::letter::{Body, Letter};
 use crate::mailbox::Gate;
@@ -91,13 +92,14 @@ impl<A: Agent> Cell<A> {
         }
         seat.fired.clear();
         seat.continue_is_due = false;
-        if self.plan.mailbox.on_crash == OnCrash::Drop {
+        seat.faults.retain(|f| f.when != When::Now);
+        if self.plan().mailbox.on_crash == OnCrash::Drop {
             for letter in self.mailbox.drain(&mut seat.ready) {
                 self.bury_letter(letter, DeathCause::DroppedOnCrash);
             }
         }
         self.mailbox.control.fetch_and(
-            !(CONTROL_STOP | CONTROL_PAUSE | CONTROL_SLEEP),
+            !(CONTROL_STOP | CONTROL_PAUSE | CONTROL_SLEEP | CONTROL_FAULT),
             Ordering::AcqRel,
         );
         self.core.set_state(ActorState::Restarting);
@@ -137,7 +139,7 @@ impl<A: Agent> Cell<A> {
         reason: &ExitReason,
     ) {
         let next_delivery = current.record.deliveries + 1;
-        if next_delivery <= self.plan.mailbox.redeliver && !reason.is_clean() {
+        if next_delivery <= self.plan().mailbox.redeliver && !reason.is_clean() {
             let body = match (&current.copy, &current.acl) {
                 (Some(copy), _) => copy.copy().map(Body::Message),
                 (None, Some(acl)) => Some(Body::Acl(acl.clone())),
@@ -187,7 +189,7 @@ impl<A: Agent> Cell<A> {
                     self.core.end_of_life(self.core.pid(), reason)
                 });
                 // Name and groups are free before anybody hears of the end.
-                if let Some(name) = &self.plan.registered {
+                if let Some(name) = &self.plan().registered {
                     self.core.system.names().release(name, self.core.address);
                 }
                 self.core.final_end(&mut news);

@@ -29,7 +29,7 @@ use crate::recorder::{CrashReport, FlightRecord, FlightRecorder};
 use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, Bounced, NotSent, Receive};
 use crate::signal::Signal;
 use crate::spec::{Plan, WhenFull};
-use crate::sync_plain::Mutex;
+use crate::sync_plain::{Mutex, RwLock};
 use crate::timers::{Armed, Scheduled, TimerId, TimerTarget};
 use crate::turn::{Effect, Effects};
 use std::any::Any;
@@ -45,12 +45,15 @@ use swarm_supervisors::Link;
 pub(crate) const CONTROL_STOP: u8 = 1;
 /// It is paused.
 pub(crate) const CONTROL_PAUSE: u8 = 2;
+/// A fault was injected that is to show at once.
+pub(crate) const CONTROL_FAULT: u8 = 8;
 /// It may go to sleep.
 pub(crate) const CONTROL_SLEEP: u8 = 4;
 
 pub(crate) struct Cell<A: Agent> {
     pub(crate) core: CellCore,
-    pub(crate) plan: Arc<Plan<A>>,
+    /// Replaced at a start, when the spec is a new one.
+    plan: RwLock<Arc<Plan<A>>>,
     pub(crate) mailbox: Mailbox<Letter<A::Message>>,
     pub(crate) seat: Mutex<Seat<A>>,
     this: Weak<Cell<A>>,
@@ -77,6 +80,9 @@ pub(crate) struct Seat<A: Agent> {
     pub(crate) fired: BTreeSet<TimerId>,
     pub(crate) recorder: Option<Box<FlightRecorder>>,
     pub(crate) continue_is_due: bool,
+    /// Whether a copy of each message is kept during its turn.
+    pub(crate) wants_copy: bool,
+    pub(crate) faults: VecDeque<crate::fault::Injected>,
     /// The end that is not announced yet.
     pub(crate) announcement: Option<core::Announcement>,
     pub(crate) last_exit: Option<ExitReason>,
@@ -134,7 +140,7 @@ impl<A: Agent> Cell<A> {
                     any,
                 ),
                 mailbox: Mailbox::new(plan.mailbox.capacity),
-                plan,
+                plan: RwLock::new(plan),
                 seat: Mutex::new(Seat {
                     ready: Lanes::new(),
                     life: Life::None,
@@ -149,6 +155,8 @@ impl<A: Agent> Cell<A> {
                     fired: BTreeSet::new(),
                     recorder: None,
                     continue_is_due: false,
+                    wants_copy: false,
+                    faults: VecDeque::new(),
                     announcement: None,
                     last_exit: None,
                     last_crash: None,
@@ -159,13 +167,26 @@ impl<A: Agent> Cell<A> {
         })
     }
 
+    pub(crate) fn plan(&self) -> Arc<Plan<A>> {
+        self.plan.read().clone()
+    }
+
+    /// Takes a new plan over; between two lives only.
+    pub(crate) fn replan(&self, plan: &Arc<Plan<A>>) {
+        let mut current = self.plan.write();
+        if !Arc::ptr_eq(&current, plan) {
+            self.mailbox.set_capacity(plan.mailbox.capacity);
+            *current = plan.clone();
+        }
+    }
+
     pub(crate) fn arc(&self) -> Option<Arc<Self>> {
         self.this.upgrade()
     }
 
     pub(crate) fn aid(&self) -> Aid {
         let local = self
-            .plan
+            .plan()
             .registered
             .clone()
             .or_else(|| self.core.path.name());
@@ -468,7 +489,9 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
             }
             Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
             Err(NotTaken::Full(letter)) => {
-                if when_full.unwrap_or(self.plan.mailbox.when_full) != WhenFull::DropOldest {
+                if when_full.unwrap_or_else(|| self.plan().mailbox.when_full)
+                    != WhenFull::DropOldest
+                {
                     return Err((letter, NotSent::Full));
                 }
                 // By `try_lock`, as the sender may hold its own seat's lock.
@@ -564,7 +587,7 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
     }
 
     fn when_full(&self) -> WhenFull {
-        self.plan.mailbox.when_full
+        self.plan().mailbox.when_full
     }
 
     fn bury(&self, letter: Letter<A::Message>, cause: DeathCause) {
@@ -636,7 +659,7 @@ impl<A: Agent> AnyCell for Cell<A> {
     }
 
     fn default_when_full(&self) -> WhenFull {
-        self.plan.mailbox.when_full
+        self.plan().mailbox.when_full
     }
 
     fn signal(&self, signal: Signal) {
@@ -738,7 +761,7 @@ impl<A: Agent> AnyCell for Cell<A> {
         ActorDetail {
             info,
             behaviour: self.core.behaviour.to_owned(),
-            registered: self.plan.registered.clone(),
+            registered: self.plan().registered.clone(),
             capacity,
             waiting_senders: waiting,
             stashed: seat.stash.len(),
@@ -753,6 +776,31 @@ impl<A: Agent> AnyCell for Cell<A> {
             last_exit: seat.last_exit.clone(),
             last_crash: seat.last_crash.as_deref().cloned(),
         }
+    }
+
+    fn inject(&self, injected: crate::fault::Injected) -> bool {
+        use crate::fault::{FAULTS_PER_AGENT_MAX, Fault, When};
+        if !self.core.is_alive() {
+            return false;
+        }
+        match (&injected.fault, injected.when) {
+            (Fault::Full(on), _) => {
+                let wake = self.mailbox.clog(*on);
+                self.wake(wake);
+            }
+            (_, when) => {
+                let mut seat = self.seat.lock();
+                if seat.faults.len() >= FAULTS_PER_AGENT_MAX {
+                    return false;
+                }
+                seat.faults.push_back(injected);
+                drop(seat);
+                if when == When::Now {
+                    self.raise(CONTROL_FAULT);
+                }
+            }
+        }
+        true
     }
 
     fn watch_over(&self, tick: &crate::watchdog::Tick<'_>) {

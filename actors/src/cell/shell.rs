@@ -3,11 +3,12 @@
 //! ractor is paid per wake and sleep, not per message: the actor's `post_start` is the loop. What ractor gives is the
 //! task, its guard and the kill that cancels the loop at its next await.
 
-use super::{CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
+use super::{CONTROL_FAULT, CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
 use crate::agent::{Agent, Failure, Message};
 use crate::ask::{AskHold, ReplyTo};
 use crate::dead_letters::DeathCause;
 use crate::events::What;
+use crate::fault::{self, Fault, When};
 use crate::hooks::{TurnEnd, TurnView};
 use crate::info::ActorState;
 use crate::letter::{Body, Letter, LetterKind};
@@ -111,7 +112,7 @@ pub(crate) fn attach<A: Agent>(cell: &Arc<Cell<A>>) {
         cell.core.set_state(ActorState::Running);
         seat.epoch
     };
-    let handle = match cell.plan.placement {
+    let handle = match cell.plan().placement {
         Placement::Shared => spawn_shared(cell, epoch),
         Placement::Dedicated => spawn_dedicated(cell, epoch),
     };
@@ -186,8 +187,10 @@ enum Step<M> {
 
 enum Task<M> {
     Continue,
+    /// An injected fault that waits for no message.
+    Fault(Fault),
     /// With the port of its asker, where it is ACL and somebody waits.
-    Letter(Letter<M>, Option<ReplyTo<AclMessage>>),
+    Letter(Letter<M>, Option<ReplyTo<AclMessage>>, Option<Fault>),
 }
 
 /// What a shell keeps between turns.
@@ -315,6 +318,16 @@ fn next_step<A: Agent>(
         seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
         return Poll::Ready(Step::Turn(Task::Continue));
     }
+    if control & CONTROL_FAULT != 0 {
+        if let Some(at) = seat.faults.iter().position(|f| f.when == When::Now) {
+            let fault = seat.faults.remove(at).map(|injected| injected.fault);
+            if let Some(fault) = fault {
+                seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
+                return Poll::Ready(Step::Turn(Task::Fault(fault)));
+            }
+        }
+        cell.lower(CONTROL_FAULT);
+    }
     if control & CONTROL_SLEEP != 0 {
         cell.lower(CONTROL_SLEEP);
         return Poll::Ready(Step::Sleep);
@@ -322,7 +335,12 @@ fn next_step<A: Agent>(
     while let Some(letter) = cell.mailbox.next(&mut seat.ready, Some(cx.waker())) {
         let acl_port = letter.ask.as_ref().and_then(AskHold::acl_port);
         if let Some(letter) = begin(cell, seat, letter) {
-            return Poll::Ready(Step::Turn(Task::Letter(letter, acl_port)));
+            let fault = if seat.faults.is_empty() {
+                None
+            } else {
+                fault::due(&mut seat.faults)
+            };
+            return Poll::Ready(Step::Turn(Task::Letter(letter, acl_port, fault)));
         }
     }
     // A flag that went up between the look above and the parking has the consumer run once more.
@@ -359,7 +377,7 @@ fn begin<A: Agent>(
     seat.recorder
         .get_or_insert_with(|| Box::new(FlightRecorder::new()))
         .record(record);
-    let wants_copy = cell.plan.mailbox.redeliver > 0 || cell.plan.mailbox.keep_failed;
+    let wants_copy = seat.wants_copy;
     seat.current = Some(Current {
         record,
         sender: letter.sender,
@@ -407,12 +425,12 @@ async fn take_turn<A: Agent>(
     let core = &cell.core;
     let hooks = core.system.hooks();
     let kind = match &task {
-        Task::Continue => LetterKind::Continue,
-        Task::Letter(letter, _) => letter.body.kind(),
+        Task::Continue | Task::Fault(_) => LetterKind::Continue,
+        Task::Letter(letter, ..) => letter.body.kind(),
     };
     let sender = match &task {
-        Task::Continue => None,
-        Task::Letter(letter, _) => letter.sender,
+        Task::Continue | Task::Fault(_) => None,
+        Task::Letter(letter, ..) => letter.sender,
     };
     let view = (!hooks.turn.is_empty()).then(|| TurnView {
         path: &core.path,
@@ -445,7 +463,7 @@ async fn take_turn<A: Agent>(
             Poll::Ready(ended) => ended,
             Poll::Pending => {
                 let rest = poll_fn(|cx| poll_guarded(core, &span, || future.as_mut().poll(cx)));
-                match cell.plan.turn_deadline {
+                match cell.plan().turn_deadline {
                     None => rest.await,
                     Some(deadline) => match tokio::time::timeout(deadline, rest).await {
                         Ok(ended) => ended,
@@ -529,7 +547,11 @@ async fn handle<A: Agent>(
     };
     match task {
         Task::Continue => agent.on_continue(&mut turn).await,
-        Task::Letter(letter, acl_port) => {
+        Task::Fault(fault) => fault.strike().await,
+        Task::Letter(letter, acl_port, fault) => {
+            if let Some(fault) = fault {
+                fault.strike().await?;
+            }
             turn.occasion.sender = letter.sender;
             turn.occasion.trace = letter.extra.as_ref().and_then(|extra| extra.trace);
             match letter.body {

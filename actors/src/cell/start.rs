@@ -71,7 +71,7 @@ impl<A: Agent> Attempt<A> {
         let me = core
             .reference()
             .ok_or_else(|| StartError::Failed(ExitReason::error_text("the cell is gone")))?;
-        if let Some(name) = &cell.plan.registered {
+        if let Some(name) = &cell.plan().registered {
             core.system
                 .names()
                 .claim(name, &me)
@@ -100,7 +100,7 @@ impl<A: Agent> Attempt<A> {
         let cell = &self.cell;
         let init = AssertUnwindSafe(async {
             let mut effects = Effects::new();
-            let mut agent = (cell.plan.make)();
+            let mut agent = (cell.plan().make)();
             let epoch = cell.seat.lock().epoch;
             let mut turn = Turn {
                 cell,
@@ -144,7 +144,7 @@ impl<A: Agent> Attempt<A> {
         seat.link = Some(link);
         if let Some(me) = &me {
             let known = core.groups();
-            for group in &cell.plan.groups {
+            for group in &cell.plan().groups {
                 if !known.contains(group) {
                     cell.join(group, me);
                 }
@@ -152,6 +152,8 @@ impl<A: Agent> Attempt<A> {
         }
         cell.mailbox.set_gate(Gate::Open);
         cell.commit(&mut seat, &mut effects);
+        let plan = cell.plan();
+        seat.wants_copy = plan.mailbox.redeliver > 0 || plan.mailbox.keep_failed;
         seat.continue_is_due = init == Init::Continue;
         seat.life = Life::Resting(agent);
         // A stop that init asked for is carried out by the shell, like any other.
@@ -161,8 +163,10 @@ impl<A: Agent> Attempt<A> {
                 .control
                 .fetch_or(CONTROL_STOP, Ordering::AcqRel);
         }
-        let is_eager =
-            cell.plan.eager || seat.continue_is_due || stop.is_some() || !seat.outgoing.is_empty();
+        let is_eager = cell.plan().eager
+            || seat.continue_is_due
+            || stop.is_some()
+            || !seat.outgoing.is_empty();
         let wake = if seat.shell.is_some() {
             // The shell of the life that crashed goes on with this one, at once or when it comes to look.
             core.set_state(ActorState::Running);
@@ -203,7 +207,7 @@ impl<A: Agent> Drop for Attempt<A> {
             self.before
         });
         drop(seat);
-        if let Some(name) = &cell.plan.registered
+        if let Some(name) = &cell.plan().registered
             && self.before != ActorState::Restarting
         {
             cell.core.system.names().release(name, cell.core.address);

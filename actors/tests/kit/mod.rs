@@ -1,5 +1,9 @@
 //! What the tests of this folder share: a counting agent and a small world around it.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part"
+)]
 
 use std::time::Duration;
 use swarm_actors::*;
