@@ -11,12 +11,32 @@ use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::panic::AssertUnwindSafe;
 
 /// Lets a request pass that comes from a local program.
 pub(super) async fn local_programs_only(request: Request, next: Next) -> Result<Response, Fault> {
     check(request.headers())?;
     Ok(next.run(request).await)
+}
+
+/// Turns a panic in a handler into an answer: a client that gets none cannot tell what happened.
+pub(super) async fn answered_in_any_case(request: Request, next: Next) -> Result<Response, Fault> {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    // What a handler shares with others is behind locks that a panic leaves usable.
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => Ok(response),
+        Err(_) => {
+            tracing::error!(request = %what, "a request handler panicked");
+            Err(Fault::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                format!("{what} failed by a mistake in the node's own code"),
+                "report it with the node's log; other requests still work",
+            ))
+        }
+    }
 }
 
 fn check(headers: &HeaderMap) -> Result<(), Fault> {

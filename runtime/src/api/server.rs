@@ -186,6 +186,7 @@ fn router(api: Api) -> Router {
     router
         .fallback(health::unknown_path)
         .method_not_allowed_fallback(health::wrong_method)
+        .layer(axum::middleware::from_fn(guard::answered_in_any_case))
         .layer(axum::middleware::from_fn(guard::local_programs_only))
         .with_state(api)
 }

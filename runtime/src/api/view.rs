@@ -8,7 +8,7 @@ use crate::manifest::{Declaration, Manifest, Supervisor};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use swarm_actors::{ActorInfo, DeadLetter, DeathCause, Event, FlightRecord, What};
+use swarm_actors::{ActorInfo, CrashReport, DeadLetter, DeathCause, Event, FlightRecord, What};
 use swarm_protocols::{AclMessage, ExitReason, Path};
 use swarm_supervisors::{AutoShutdown, Restart, Shutdown, Strategy, SupervisorFlags};
 
@@ -319,9 +319,43 @@ pub(super) fn detail(
             "timers": detail.timers,
             "outgoing": detail.outgoing,
             "links": detail.links,
-            "last_crash": detail.last_crash,
+            "last_crash": detail.last_crash.as_ref().map(|crash| crash_report(crash, started_ms)),
         }),
     }
+}
+
+/// Numbers of 128 bits are written as hexadecimal text: JSON's numbers do not hold them.
+fn crash_report(crash: &CrashReport, started_ms: u64) -> Value {
+    let record = |record: &FlightRecord| {
+        json!({
+            "at": time(started_ms + u64::from(record.at_ms)),
+            "message": record.kind.as_str(),
+            "from": (record.sender != 0).then(|| format!("{:016x}", record.sender)),
+            "deliveries": record.deliveries,
+        })
+    };
+    let (causes, backtrace) = match &crash.reason {
+        ExitReason::Error(chain) => (chain.messages.clone(), None),
+        ExitReason::Panic(panic) => (
+            vec![panic.message.clone()],
+            panic.backtrace.as_ref().map(ToString::to_string),
+        ),
+        _ => (Vec::new(), None),
+    };
+    json!({
+        "at": time(crash.at_ms),
+        "incarnation": crash.incarnation,
+        "behaviour": crash.behaviour,
+        "kind": crash.reason.kind(),
+        "reason": crash.reason.to_string(),
+        "causes": causes,
+        "backtrace": backtrace,
+        "message": crash.message.as_ref().map(record),
+        "recent": crash.recorder.iter().map(record).collect::<Vec<_>>(),
+        "queued": crash.queued,
+        "supervisor": crash.supervisor.map(|pid| pid.to_string()),
+        "trace_id": crash.trace_id.map(|id| format!("{id:032x}")),
+    })
 }
 
 pub(super) fn exit(reason: &ExitReason) -> ExitSummary {

@@ -1,0 +1,8 @@
+//! The API over real connections: what it answers, and what it does not let through.
+
+mod acting;
+mod client;
+mod guarding;
+mod looking;
+mod staying_up;
+mod subjects;
