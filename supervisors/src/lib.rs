@@ -6,6 +6,7 @@
 mod child;
 pub mod core;
 mod env;
+pub mod plain;
 mod report;
 #[cfg(feature = "scenario")]
 pub mod scenario;

@@ -186,7 +186,9 @@ impl From<&ChildSpec> for SpecView {
 }
 
 /// Where the answer to one call goes; told `noproc` when the supervisor goes away without answering.
-pub(crate) struct Reply<T>(Option<Box<dyn FnOnce(Result<T, CallError>) + Send>>);
+pub(crate) struct Reply<T>(Option<Tell<T>>);
+
+type Tell<T> = Box<dyn FnOnce(Result<T, CallError>) + Send>;
 
 impl<T> Reply<T> {
     pub(crate) fn new(tell: impl FnOnce(Result<T, CallError>) + Send + 'static) -> Self {
