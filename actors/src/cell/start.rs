@@ -71,11 +71,14 @@ impl<A: Agent> Attempt<A> {
         let me = core
             .reference()
             .ok_or_else(|| StartError::Failed(ExitReason::error_text("the cell is gone")))?;
-        if let Some(name) = &cell.plan().registered {
-            core.system
-                .names()
-                .claim(name, &me)
-                .map_err(StartError::AlreadyStarted)?;
+        let is_new = core.incarnation.load(Ordering::Acquire) == 0;
+        if let Some(name) = &cell.plan().registered
+            && let Err(holder) = core.system.names().claim(name, &me)
+        {
+            if is_new {
+                core.system.forget(core);
+            }
+            return Err(StartError::AlreadyStarted(holder));
         }
         let mut seat = cell.seat.lock();
         let before = core.state();
@@ -199,8 +202,12 @@ impl<A: Agent> Drop for Attempt<A> {
         let cell = &self.cell;
         let mut seat = cell.seat.lock();
         seat.link = None;
-        // A cell that never ran is not there; one that did waits for its supervisor's decision, as before.
-        let is_first = cell.core.incarnation.load(Ordering::Acquire) == 1;
+        // A start that failed was no life. A cell that never ran is not there; one that did waits for its supervisor's
+        // decision, as before.
+        let is_first = cell.core.incarnation.fetch_sub(1, Ordering::AcqRel) == 1;
+        if !is_first {
+            cell.core.restarts.fetch_sub(1, Ordering::Relaxed);
+        }
         cell.core.set_state(if is_first {
             ActorState::Stopped
         } else {

@@ -39,6 +39,15 @@ pub enum Count {
     Link(AnyRef),
     Watch(AnyRef),
     Stop(swarm_protocols::ExitReason),
+    SendNote(AgentRef<Count>, u64),
+    SendNotes(AgentRef<Count>, u64),
+    Join(Name),
+    Leave(Name),
+    Block(Duration),
+    StashNote(u64),
+    Unstash,
+    AskSelf(ReplyTo<bool>),
+    AskOther(AgentRef<Count>, ReplyTo<u64>),
 }
 
 impl Message for Count {
@@ -81,6 +90,26 @@ impl Agent for Counter {
             Count::Link(target) => turn.link(&target)?,
             Count::Watch(target) => turn.watch(&target)?,
             Count::Stop(reason) => turn.stop(reason),
+            Count::SendNote(to, n) => turn.send(&to, Count::Note(n)),
+            Count::SendNotes(to, count) => {
+                for n in 0..count {
+                    turn.send(&to, Count::Note(n));
+                }
+            }
+            Count::Join(group) => turn.join(&group)?,
+            Count::Leave(group) => turn.leave(&group),
+            Count::Block(time) => std::thread::sleep(time),
+            Count::StashNote(n) => turn.stash(Count::Note(n))?,
+            Count::Unstash => turn.unstash_all(),
+            Count::AskSelf(reply) => {
+                let me = turn.me();
+                let answer = turn.ask(&me, Count::Get, SECOND).await;
+                turn.reply(reply, answer == Err(AskError::ToSelf));
+            }
+            Count::AskOther(other, reply) => {
+                let answer = turn.ask(&other, Count::Get, SECOND).await?;
+                turn.reply(reply, answer);
+            }
         }
         Ok(())
     }
