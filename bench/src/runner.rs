@@ -162,6 +162,8 @@ fn erlang(modules: &Path, bench: Bench, scale: Scale) -> Option<Command> {
 }
 
 fn output(command: &mut Command) -> Result<String, RunError> {
+    // What a failed sample says is enough; its backtrace would bury it.
+    command.env("RUST_BACKTRACE", "0");
     let output = command.output().map_err(|source| RunError::Start {
         program: name_of(command),
         source,

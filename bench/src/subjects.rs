@@ -6,6 +6,7 @@ use crate::workload::{Bench, Scale};
 pub(crate) mod figures;
 mod kameo;
 mod ractor;
+mod swarm;
 mod tokio;
 
 /// What is measured, and what it is compared with.
@@ -54,7 +55,7 @@ impl Subject {
     /// its own.
     pub(crate) fn run(self, bench: Bench, scale: Scale) -> Option<Sample> {
         match self {
-            Self::Swarm => None,
+            Self::Swarm => Some(swarm::run(bench, scale)),
             Self::Ractor => ractor::run(bench, scale),
             Self::Kameo => kameo::run(bench, scale),
             Self::Tokio => tokio::run(bench, scale),
