@@ -1,19 +1,23 @@
 //! Answers in JSON, as the native behaviours give them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use swarm_actors::{Agent, Turn};
 use swarm_protocols::{AclMessage, Performative};
 
 const LANGUAGE: &str = "application/json";
 
-/// It is done, and this is what came out.
-pub(super) fn inform(request: &AclMessage, output: &Value) -> AclMessage {
-    with_content(request, Performative::Inform, output)
+/// It is done, and this JSON is what came out.
+pub(super) fn inform(request: &AclMessage, output: &str) -> AclMessage {
+    with_content(request, Performative::Inform, output.to_owned())
 }
 
 /// It cannot be done.
 pub(super) fn failure(request: &AclMessage, error: &str) -> AclMessage {
-    with_content(request, Performative::Failure, &json!({ "error": error }))
+    with_content(
+        request,
+        Performative::Failure,
+        json!({ "error": error }).to_string(),
+    )
 }
 
 /// Answers an act that the agent has no use for; some are themselves answers and get none.
@@ -24,9 +28,9 @@ pub(super) fn not_understood<A: Agent>(turn: &mut Turn<'_, A>, message: &AclMess
     }
 }
 
-fn with_content(request: &AclMessage, act: Performative, content: &Value) -> AclMessage {
+fn with_content(request: &AclMessage, act: Performative, content: String) -> AclMessage {
     let mut answer = request.reply(act);
     answer.language = Some(LANGUAGE.to_owned());
-    answer.content = Some(content.to_string().into_bytes());
+    answer.content = Some(content.into_bytes());
     answer
 }

@@ -22,6 +22,10 @@ impl Counter {
     }
 }
 
+fn counted(count: i64) -> String {
+    json!({ "count": count }).to_string()
+}
+
 impl Agent for Counter {
     type Message = NoMessage;
 
@@ -47,14 +51,17 @@ impl Agent for Counter {
             Some(content) => serde_json::from_slice(content),
         };
         let answer = match said {
-            Ok(Value::Null) => inform(&message, &json!({ "count": self.count })),
+            Ok(Value::Null) => inform(&message, &counted(self.count)),
             Ok(Value::String(text)) if text == "panic" => panic!("told to panic"),
             Ok(said) => match said.as_i64().and_then(|n| self.count.checked_add(n)) {
                 Some(count) => {
                     self.count = count;
-                    inform(&message, &json!({ "count": count }))
+                    inform(&message, &counted(count))
                 }
-                None => failure(&message, &format!("{said} is no whole number that can be added")),
+                None => failure(
+                    &message,
+                    &format!("{said} is no whole number that can be added"),
+                ),
             },
             Err(error) => failure(&message, &format!("not JSON: {error}")),
         };

@@ -73,7 +73,9 @@ mod tests {
         assert!(builtin.check("text", &json!({})).is_ok());
         assert!(builtin.check("text", &json!({"a": 1})).is_err());
         assert!(builtin.check("counter", &json!({"first": 3})).is_ok());
-        let fault = builtin.check("counter", &json!({"first": "3"})).unwrap_err();
+        let fault = builtin
+            .check("counter", &json!({"first": "3"}))
+            .unwrap_err();
         assert_eq!(fault.key.as_deref(), Some("first"));
     }
 }

@@ -1,10 +1,10 @@
 //! What a text worker can do: real work on texts, and some tasks that end badly on purpose.
 
 use super::words::{WordCounter, pieces};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn names() -> String {
 }
 
 /// Does `task` with `input`. Yields between pieces of a big text.
-pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Value, TaskError> {
+pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Box<RawValue>, TaskError> {
     match task {
         "word-count" => {
             let text: String = read("word-count", input)?;
@@ -61,7 +61,7 @@ pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Value, TaskE
                 counter.feed(piece);
                 tokio::task::yield_now().await;
             }
-            Ok(json!(counter.finish()))
+            Ok(output(&counter.finish()))
         }
         "count-lines" => {
             #[derive(Deserialize)]
@@ -77,7 +77,7 @@ pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Value, TaskE
                 found += u64::from(line.contains(&input.contains));
                 pause_after(&mut bytes, line.len()).await;
             }
-            Ok(json!({ "lines": found }))
+            Ok(output(&json!({ "lines": found })))
         }
         "top-words" => top_words(input).await,
         "hash" => {
@@ -89,7 +89,7 @@ pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Value, TaskE
                 }
                 tokio::task::yield_now().await;
             }
-            Ok(json!({ "fnv1a64": format!("{hash:016x}") }))
+            Ok(output(&json!({ "fnv1a64": format!("{hash:016x}") })))
         }
         "upper" => {
             let text: String = read("upper", input)?;
@@ -98,7 +98,7 @@ pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Value, TaskE
                 upper.push_str(&piece.to_uppercase());
                 tokio::task::yield_now().await;
             }
-            Ok(Value::String(upper))
+            Ok(output(&upper))
         }
         "sleep" => {
             #[derive(Deserialize)]
@@ -109,7 +109,7 @@ pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Value, TaskE
             let Input { ms } = read("sleep", input)?;
             let ms = ms.min(SLEEP_MS_MAX);
             tokio::time::sleep(Duration::from_millis(ms)).await;
-            Ok(json!({ "slept_ms": ms }))
+            Ok(output(&json!({ "slept_ms": ms })))
         }
         "fail" => Err(TaskError::Ordered {
             input: input.get().to_owned(),
@@ -122,7 +122,7 @@ pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Value, TaskE
     }
 }
 
-async fn top_words(input: &RawValue) -> Result<Value, TaskError> {
+async fn top_words(input: &RawValue) -> Result<Box<RawValue>, TaskError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Input {
@@ -143,7 +143,12 @@ async fn top_words(input: &RawValue) -> Result<Value, TaskError> {
     let mut words: Vec<_> = times.into_iter().collect();
     words.sort_unstable_by(|(a, a_times), (b, b_times)| b_times.cmp(a_times).then(a.cmp(b)));
     words.truncate(input.count);
-    Ok(json!(words))
+    Ok(output(&words))
+}
+
+/// The output as JSON, keys in the order in which their type has them.
+fn output(value: &impl Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("texts and numbers always serialize")
 }
 
 fn read<T: DeserializeOwned>(task: &'static str, input: &RawValue) -> Result<T, TaskError> {
@@ -162,10 +167,14 @@ async fn pause_after(bytes: &mut usize, more: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     async fn done(task: &str, input: Value) -> Result<Value, String> {
-        let input = serde_json::value::to_raw_value(&input).unwrap();
-        perform(task, &input).await.map_err(|error| error.to_string())
+        let input = output(&input);
+        match perform(task, &input).await {
+            Ok(output) => Ok(serde_json::from_str(output.get()).unwrap()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,7 +46,7 @@ impl Agent for TextWorker {
             Err(error) => Err(format!("no {{\"task\", \"input\"}}: {error}")),
         };
         turn.answer(match done {
-            Ok(output) => inform(&message, &output),
+            Ok(output) => inform(&message, output.get()),
             Err(error) => failure(&message, &error),
         });
         Ok(())

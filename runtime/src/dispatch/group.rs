@@ -216,7 +216,9 @@ fn error_in(content: &RawValue) -> Option<Box<RawValue>> {
     struct Fault {
         error: Box<RawValue>,
     }
-    let fault: Fault = serde_json::from_str(content.get()).ok()?;
+    // A sequence would be taken for the fields in order.
+    let object = Some(content.get()).filter(|text| text.starts_with('{'))?;
+    let fault: Fault = serde_json::from_str(object).ok()?;
     Some(fault.error)
 }
 

@@ -356,7 +356,12 @@ pub(crate) struct Whatif {
     #[arg(long, value_name = "FILE", requires = "crash")]
     pub(crate) manifest: Option<PathBuf>,
     /// and let these crash, one after the other
-    #[arg(long, value_name = "PATH", value_delimiter = ',', requires = "manifest")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        value_delimiter = ',',
+        requires = "manifest"
+    )]
     pub(crate) crash: Vec<String>,
 }
 

@@ -106,7 +106,10 @@ impl NodeClient {
             .query(query)
             .header("accept", "text/event-stream");
         let response = match tokio::time::timeout(self.timeout, request.send()).await {
-            Ok(sent) => self.accepted(sent.map_err(|error| self.unreachable(&error))?).await?,
+            Ok(sent) => {
+                self.accepted(sent.map_err(|error| self.unreachable(&error))?)
+                    .await?
+            }
             Err(_) => return Err(self.late()),
         };
         let node = self.clone();
@@ -189,7 +192,11 @@ impl NodeClient {
             return Failure::new(
                 ExitStatus::Unreachable,
                 "unreachable",
-                format!("no node answers at {}: {}", self.address(), root_cause(error)),
+                format!(
+                    "no node answers at {}: {}",
+                    self.address(),
+                    root_cause(error)
+                ),
                 "swarmctl up to start one here, or name another with --node URL or SWARM_NODE",
             );
         }
@@ -222,7 +229,10 @@ impl NodeClient {
         Failure::new(
             ExitStatus::Unreachable,
             "not-a-node",
-            format!("what answers at {} is no Swarm node, or one of another version", self.address()),
+            format!(
+                "what answers at {} is no Swarm node, or one of another version",
+                self.address()
+            ),
             "check --node or SWARM_NODE, and compare swarmctl version with the node's",
         )
     }

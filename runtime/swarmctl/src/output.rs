@@ -132,7 +132,9 @@ impl Output {
         let error: Vec<String> = failure.error.lines().map(printable).collect();
         let error = error.join("\n");
         let next_step = printable(&failure.next_step);
-        say(&format!("{red}error:{plain} {error}\n{bold}try:{plain} {next_step}"));
+        say(&format!(
+            "{red}error:{plain} {error}\n{bold}try:{plain} {next_step}"
+        ));
     }
 }
 

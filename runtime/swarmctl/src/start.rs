@@ -18,7 +18,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Err(error) => return not_parsed(&error, &arguments),
     };
     let output = Output::new(&cli.global);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             output.failure(&Failure::new(
@@ -108,15 +111,20 @@ fn not_parsed(error: &clap::Error, arguments: &[OsString]) -> ExitStatus {
         .map(str::trim_end)
         .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("tip:"))
         .collect();
-    let next_step = match error.get(ContextKind::SuggestedArg).or(error
-        .get(ContextKind::SuggestedValue))
-        .or(error.get(ContextKind::SuggestedSubcommand))
-    {
-        Some(ContextValue::String(word)) => word.clone(),
-        Some(ContextValue::Strings(words)) if !words.is_empty() => words.join(" or "),
-        _ => format!("{} --help", command_named(arguments)),
+    let command = command_named(arguments);
+    let suggested = |kind, prefix: &str| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(format!("{prefix}{word}")),
+        Some(ContextValue::Strings(words)) if !words.is_empty() => {
+            Some(format!("{prefix}{}", words.join(&format!(" or {prefix}"))))
+        }
+        _ => None,
     };
-    Output::before_parsing(format_asked_for(arguments)).failure(&Failure::usage(message.join("\n"), next_step));
+    let next_step = suggested(ContextKind::SuggestedSubcommand, &format!("{command} "))
+        .or_else(|| suggested(ContextKind::SuggestedArg, ""))
+        .or_else(|| suggested(ContextKind::SuggestedValue, ""))
+        .unwrap_or_else(|| format!("{command} --help"));
+    Output::before_parsing(format_asked_for(arguments))
+        .failure(&Failure::usage(message.join("\n"), next_step));
     ExitStatus::Usage
 }
 

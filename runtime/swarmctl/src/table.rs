@@ -30,7 +30,8 @@ impl Table {
     /// Adds a row with one cell per column.
     pub(crate) fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.columns.len());
-        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
+        self.rows
+            .push(cells.iter().map(|cell| printable(cell)).collect());
     }
 
     pub(crate) fn render(&self) -> String {
@@ -44,7 +45,11 @@ impl Table {
             })
             .collect();
         let mut text = String::new();
-        let titles: Vec<String> = self.columns.iter().map(|(title, _)| (*title).to_owned()).collect();
+        let titles: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(title, _)| (*title).to_owned())
+            .collect();
         for row in std::iter::once(&titles).chain(&self.rows) {
             let mut line = String::new();
             for ((cell, width), (_, align)) in row.iter().zip(&widths).zip(&self.columns) {
@@ -84,7 +89,11 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_by_what_is_seen_and_lines_have_no_tail() {
-        let mut table = Table::new(&[("PATH", Align::Left), ("N", Align::Right), ("X", Align::Left)]);
+        let mut table = Table::new(&[
+            ("PATH", Align::Left),
+            ("N", Align::Right),
+            ("X", Align::Left),
+        ]);
         table.row(vec!["/\u{65e5}\u{672c}".into(), "7".into(), "a".into()]);
         table.row(vec!["/abcdefg".into(), "123".into(), String::new()]);
         assert_eq!(

@@ -45,6 +45,9 @@ mod tests {
         for (ms, expected) in table {
             assert_eq!(span_ms(ms), expected);
         }
-        assert_eq!((count(1, "job"), count(0, "job")), ("1 job".into(), "0 jobs".into()));
+        assert_eq!(
+            (count(1, "job"), count(0, "job")),
+            ("1 job".into(), "0 jobs".into())
+        );
     }
 }

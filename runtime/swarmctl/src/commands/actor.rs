@@ -60,7 +60,10 @@ async fn list(client: &NodeClient, output: Output, ls: &ActorLs) -> Result<ExitS
     output.list(&answer.actors, || table(&answer.actors, output.is_wide()))?;
     let shown = answer.actors.len() as u64;
     if !output.is_json() && shown < answer.total {
-        output.note(&format!("{shown} of {} shown", count(answer.total, "actor")));
+        output.note(&format!(
+            "{shown} of {} shown",
+            count(answer.total, "actor")
+        ));
     }
     Ok(ExitStatus::Done)
 }
@@ -157,7 +160,11 @@ fn describe_text(detail: &ActorDetail) -> String {
         line("supervisor", supervisor);
     }
     if let Some(spec) = &detail.spec {
-        let significant = if spec.significant { ", significant" } else { "" };
+        let significant = if spec.significant {
+            ", significant"
+        } else {
+            ""
+        };
         line(
             "spec",
             &format!(
@@ -253,7 +260,10 @@ async fn call(
         exit,
         &answer.performative,
         format!("{} answered with {}", answer.path, answer.performative),
-        format!("swarmctl actor describe {}, and see what it understands", answer.path),
+        format!(
+            "swarmctl actor describe {}, and see what it understands",
+            answer.path
+        ),
     )
     .into())
 }
@@ -263,7 +273,10 @@ fn content(say: &Say) -> Result<Value, Failure> {
     let mut text = say.content.clone();
     if text == "-" {
         text.clear();
-        let read = std::io::stdin().lock().take(CONTENT_BYTES_MAX + 1).read_to_string(&mut text);
+        let read = std::io::stdin()
+            .lock()
+            .take(CONTENT_BYTES_MAX + 1)
+            .read_to_string(&mut text);
         read.map_err(|error| {
             Failure::usage(
                 format!("cannot read the content from stdin: {error}"),
@@ -277,14 +290,20 @@ fn content(say: &Say) -> Result<Value, Failure> {
             ));
         }
     }
-    let is_json = say.language.as_deref().is_none_or(|language| language == "application/json");
+    let is_json = say
+        .language
+        .as_deref()
+        .is_none_or(|language| language == "application/json");
     if say.text || !is_json {
         return Ok(Value::String(text));
     }
     serde_json::from_str(&text).map_err(|error| {
         Failure::usage(
             format!("the content is not JSON: {error}"),
-            format!("'\"{}\"' for a text, or --text", text.trim().chars().take(20).collect::<String>()),
+            format!(
+                "'\"{}\"' for a text, or --text",
+                text.trim().chars().take(20).collect::<String>()
+            ),
         )
     })
 }
@@ -305,14 +324,22 @@ async fn act(
     let request = PathRequest {
         path: path.to_owned(),
     };
-    let answer: ActionAnswer = client.post(&format!("/v1/actor/{action}"), &request).await?;
+    let answer: ActionAnswer = client
+        .post(&format!("/v1/actor/{action}"), &request)
+        .await?;
     output.document(&answer, || {
         let life = if answer.incarnation == answer.incarnation_before {
             String::new()
         } else {
-            format!(", life {} (was {})", answer.incarnation, answer.incarnation_before)
+            format!(
+                ", life {} (was {})",
+                answer.incarnation, answer.incarnation_before
+            )
         };
-        format!("{}: {} done, it is {}{life}\n", answer.path, answer.action, answer.state)
+        format!(
+            "{}: {} done, it is {}{life}\n",
+            answer.path, answer.action, answer.state
+        )
     })?;
     Ok(ExitStatus::Done)
 }
@@ -320,7 +347,10 @@ async fn act(
 /// What would be done to which actor, where, and what its supervisor will make of it.
 fn describe_action(action: &str, detail: &ActorDetail, client: &NodeClient) -> String {
     let actor = &detail.summary;
-    let restart = detail.spec.as_ref().map_or("", |spec| spec.restart.as_str());
+    let restart = detail
+        .spec
+        .as_ref()
+        .map_or("", |spec| spec.restart.as_str());
     let then = match (action, restart) {
         ("kill", "temporary") => "its supervisor will forget it",
         ("kill", "") => "nothing restarts it",

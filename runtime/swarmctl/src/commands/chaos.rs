@@ -1,6 +1,6 @@
 //! `chaos run`: faults on a node, for a time, and a verdict.
 
-use crate::cli::{Chaos, ChaosRun, Expectation, Fault, Global};
+use crate::cli::{Chaos, Expectation, Fault, Global};
 use crate::client::NodeClient;
 use crate::confirm::confirm;
 use crate::exit::ExitStatus;
@@ -149,7 +149,10 @@ fn judge(expectation: Expectation, report: &ChaosReport) -> Expected {
         Expectation::Restarts => (
             "restarts",
             if report.not_restarted > 0 {
-                Some(format!("{} did not come back", count(report.not_restarted, "victim")))
+                Some(format!(
+                    "{} did not come back",
+                    count(report.not_restarted, "victim")
+                ))
             } else if report.injected == 0 {
                 Some("no fault was injected".to_owned())
             } else {

@@ -31,7 +31,12 @@ pub(crate) fn settings(flags: &NodeFlags, manifest: &Manifest) -> Result<Setting
             (Some(suggestion), _) => suggestion.clone(),
             (None, _) => "swarmctl config show --origin".to_owned(),
         };
-        Failure::new(ExitStatus::Usage, "bad-setting", rejected.to_string(), next_step)
+        Failure::new(
+            ExitStatus::Usage,
+            "bad-setting",
+            rejected.to_string(),
+            next_step,
+        )
     })
 }
 

@@ -83,23 +83,30 @@ fn table(letters: &[DeadLetterSummary]) -> Table {
     table
 }
 
-async fn show(
-    client: &NodeClient,
-    id: u64,
-) -> Result<DeadLetterDetail, crate::failure::Failure> {
+async fn show(client: &NodeClient, id: u64) -> Result<DeadLetterDetail, crate::failure::Failure> {
     client.get(&format!("/v1/dead-letters/{id}"), &()).await
 }
 
 fn show_text(detail: &DeadLetterDetail) -> String {
     let letter = &detail.summary;
-    let mut text = format!("dead letter {} for {}: {}\n", letter.id, letter.to, letter.reason);
+    let mut text = format!(
+        "dead letter {} for {}: {}\n",
+        letter.id, letter.to, letter.reason
+    );
     let mut line = |name: &str, value: &str| {
         writeln!(text, "{name:<8} {}", printable(value)).expect("a String takes all text");
     };
     line("time", &letter.at.to_string());
     line("from", letter.from.as_deref().unwrap_or("outside"));
     line("message", &letter.message);
-    line("replay", if letter.replayable { "possible" } else { "not possible" });
+    line(
+        "replay",
+        if letter.replayable {
+            "possible"
+        } else {
+            "not possible"
+        },
+    );
     if !detail.content.is_null() {
         line("content", &detail.content.to_string());
     }
@@ -113,7 +120,10 @@ async fn purge(
     id: Option<u64>,
 ) -> Result<(), Stop> {
     let (what, path) = match id {
-        Some(id) => (format!("dead letter {id}"), format!("/v1/dead-letters/{id}")),
+        Some(id) => (
+            format!("dead letter {id}"),
+            format!("/v1/dead-letters/{id}"),
+        ),
         None => ("all dead letters".to_owned(), "/v1/dead-letters".to_owned()),
     };
     confirm(global, &format!("forget {what} at {}", client.address()))?;

@@ -65,11 +65,9 @@ async fn list(client: &NodeClient, output: Output, events: &Events) -> Result<Ex
 
 async fn follow(client: &NodeClient, output: Output, events: &Events) -> Result<ExitStatus, Stop> {
     if output.format == Format::Json {
-        return Err(Failure::usage(
-            "a stream has no end, so it is no JSON document",
-            "-o jsonl",
-        )
-        .into());
+        return Err(
+            Failure::usage("a stream has no end, so it is no JSON document", "-o jsonl").into(),
+        );
     }
     let query = EventsQuery {
         after: events.after,
@@ -83,7 +81,10 @@ async fn follow(client: &NodeClient, output: Output, events: &Events) -> Result<
             return Err(Failure::new(
                 ExitStatus::Unreachable,
                 "stream-ended",
-                format!("{} ended the stream of events: the node was stopped", client.address()),
+                format!(
+                    "{} ended the stream of events: the node was stopped",
+                    client.address()
+                ),
                 "swarmctl status",
             )
             .into());
@@ -124,7 +125,10 @@ fn line(event: &EventRecord, output: Output, data: &str) -> String {
         return format!("{}\n", data.replace('\n', ""));
     }
     let part = |text: Option<&str>| text.map(|text| format!(" {text}")).unwrap_or_default();
-    let life = event.incarnation.map(|n| format!("#{n}")).unwrap_or_default();
+    let life = event
+        .incarnation
+        .map(|n| format!("#{n}"))
+        .unwrap_or_default();
     let text = format!(
         "{} {}{}{life}{}",
         event.at,

@@ -31,9 +31,16 @@ pub(crate) fn load(file: &Path, exit: ExitStatus) -> Result<Manifest, Failure> {
                         problem.line,
                         file.display()
                     ),
-                    None => format!("mend line {}, then swarmctl validate {}", problem.line, file.display()),
+                    None => format!(
+                        "mend line {}, then swarmctl validate {}",
+                        problem.line,
+                        file.display()
+                    ),
                 },
-                _ => format!("mend these lines, then swarmctl validate {}", file.display()),
+                _ => format!(
+                    "mend these lines, then swarmctl validate {}",
+                    file.display()
+                ),
             },
         ),
     })
@@ -75,14 +82,16 @@ pub(crate) fn validate(output: Output, manifest: &cli::Manifest) -> Result<ExitS
 fn size(supervisor: &Supervisor) -> (u64, u64) {
     match &supervisor.children {
         Children::Template { instances, .. } => (1, u64::from(*instances)),
-        Children::Static(children) => children.iter().fold((1, 0), |(supervisors, agents), child| {
-            match child {
-                Child::Agent(_) => (supervisors, agents + 1),
-                Child::Supervisor(inner) => {
-                    let (inner_supervisors, inner_agents) = size(inner);
-                    (supervisors + inner_supervisors, agents + inner_agents)
-                }
-            }
-        }),
+        Children::Static(children) => {
+            children
+                .iter()
+                .fold((1, 0), |(supervisors, agents), child| match child {
+                    Child::Agent(_) => (supervisors, agents + 1),
+                    Child::Supervisor(inner) => {
+                        let (inner_supervisors, inner_agents) = size(inner);
+                        (supervisors + inner_supervisors, agents + inner_agents)
+                    }
+                })
+        }
     }
 }

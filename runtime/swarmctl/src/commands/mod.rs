@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod dead_letter;
 pub(crate) mod dispatch;
 pub(crate) mod events;
+pub(crate) mod log;
 pub(crate) mod manifest;
 pub(crate) mod status;
 pub(crate) mod tree;

@@ -43,8 +43,18 @@ fn screen(status: &StatusAnswer, is_wide: bool) -> String {
     let mut line = |name: &str, value: String| {
         writeln!(text, "{name:<13} {}", printable(&value)).expect("a String takes all text");
     };
-    line("actors", if states.is_empty() { "none".into() } else { states.join(", ") });
-    line("restarts", format!("{} since the tree's start", status.restarts));
+    line(
+        "actors",
+        if states.is_empty() {
+            "none".into()
+        } else {
+            states.join(", ")
+        },
+    );
+    line(
+        "restarts",
+        format!("{} since the tree's start", status.restarts),
+    );
     line("queued", count(status.mailbox, "message"));
     line("dead letters", status.dead_letters.to_string());
     line("up", span_ms(status.uptime_ms));

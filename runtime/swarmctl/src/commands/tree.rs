@@ -81,7 +81,11 @@ fn add(table: &mut Table, node: &TreeNode, level: usize, is_wide: bool) {
     }
     if node.omitted > 0 {
         let mut row = vec![String::new(); cells];
-        row[0] = format!("{}({} more, see --depth)", "  ".repeat(level + 1), node.omitted);
+        row[0] = format!(
+            "{}({} more, see --depth)",
+            "  ".repeat(level + 1),
+            node.omitted
+        );
         table.row(row);
     }
 }

@@ -1,10 +1,181 @@
-//! `up`.
+//! `up`: a node in the foreground.
 
+use super::{config, log, manifest};
 use crate::cli::{Global, Up};
 use crate::exit::ExitStatus;
-use crate::failure::Stop;
+use crate::failure::{Failure, Stop};
 use crate::output::Output;
+use crate::words::{count, span};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io;
+use swarm_runtime::api::ApiServer;
+use swarm_runtime::behaviours;
+use swarm_runtime::config::{API_DEFAULT, Origin, Settings};
+use swarm_runtime::data::DataFolder;
+use swarm_runtime::manifest::Manifest;
+use swarm_runtime::node::{self, Ended, Node, NodeOptions, StopOrder};
 
-pub(crate) async fn run(_: &Global, _: Output, _: &Up) -> Result<ExitStatus, Stop> {
-    todo!()
+/// What is told once, when the node takes work.
+#[derive(Serialize)]
+struct Ready {
+    event: &'static str,
+    node: String,
+    api: String,
+    data: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<String>,
+    actors: u64,
+    process_id: u32,
+    version: &'static str,
+}
+
+pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<ExitStatus, Stop> {
+    let manifest = match &up.manifest {
+        Some(file) => manifest::load(file, ExitStatus::Usage)?,
+        None => Manifest::empty(),
+    };
+    let settings = config::settings(&up.settings, &manifest)?;
+    log::init(&log_filter(global, &settings), settings.log_format.value)?;
+    let data = DataFolder::open(&settings.data.value).map_err(|error| {
+        Failure::new(
+            ExitStatus::Refused,
+            "bad-data-folder",
+            error.to_string(),
+            error.next_step(),
+        )
+    })?;
+    let mut options =
+        NodeOptions::new(settings.name.value.clone(), manifest, behaviours::builtin());
+    options.data = Some(data.path().to_owned());
+    let node = Node::new(options);
+    let server = ApiServer::start(node.clone(), settings.api.value).map_err(|error| {
+        let next_step = error.next_step();
+        Failure::new(ExitStatus::Refused, "no-api", error.to_string(), next_step)
+    })?;
+    let order = StopOrder {
+        deadline: settings.shutdown_deadline.value,
+        exit_on_tree_failure: settings.exit_on_tree_failure.value,
+    };
+    let ready = Ready {
+        event: "ready",
+        node: settings.name.value.to_string(),
+        api: format!("http://{}", server.address()),
+        data: data.path().display().to_string(),
+        manifest: up.manifest.as_ref().map(|file| file.display().to_string()),
+        actors: 0,
+        process_id: std::process::id(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    // A signal stops a node that is still starting, too.
+    let starting = start(output, up, &node, ready);
+    let running = node::run_until_stopped(&node, order);
+    let (started, ended) = tokio::join!(starting, running);
+    server.stop().await;
+    started?;
+    how_it_ended(output, &settings, ended)
+}
+
+/// Starts the tree and says so. A tree that does not start leaves the node up: the API tells why, and `tree start` tries
+/// again.
+async fn start(output: Output, up: &Up, node: &Node, ready: Ready) -> Result<(), Stop> {
+    if let Err(error) = node.start_tree().await {
+        output.failure(&Failure::new(
+            ExitStatus::Failed,
+            "tree-failed",
+            error.to_string(),
+            "mend what it names, then swarmctl tree start; Ctrl-C ends the node",
+        ));
+        return Ok(());
+    }
+    let ready = Ready {
+        actors: node.system().actors().len() as u64,
+        ..ready
+    };
+    match output.document(&ready, || ready_text(up, &ready)) {
+        // Nobody wants to know; the node is of use all the same.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn ready_text(up: &Up, ready: &Ready) -> String {
+    let mut text = format!(
+        "node {} is ready: {}\n",
+        ready.node,
+        count(ready.actors, "actor")
+    );
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "{name:<9} {value}").expect("a String takes all text");
+    };
+    line("api", &ready.api);
+    line("data", &ready.data);
+    line(
+        "manifest",
+        ready
+            .manifest
+            .as_deref()
+            .unwrap_or("none: the tree is empty"),
+    );
+    let node = if ready.api == format!("http://{API_DEFAULT}") {
+        String::new()
+    } else {
+        format!(" --node {}", ready.api)
+    };
+    let next_step = if up.manifest.is_some() {
+        format!("swarmctl tree{node}")
+    } else {
+        format!(
+            "swarmctl status{node}, or swarmctl up examples/dispatch/swarm.toml for a tree with workers"
+        )
+    };
+    line("try", &next_step);
+    line("stop", "Ctrl-C");
+    text
+}
+
+/// `-v` says more than the default, but not more than what was asked for by name.
+fn log_filter(global: &Global, settings: &Settings) -> String {
+    match (&settings.log.origin, global.verbose, global.quiet) {
+        (Origin::Default, 0, true) => "error".to_owned(),
+        (Origin::Default, 1, _) => "debug".to_owned(),
+        (Origin::Default, 2.., _) => "trace".to_owned(),
+        _ => settings.log.value.clone(),
+    }
+}
+
+fn how_it_ended(
+    output: Output,
+    settings: &Settings,
+    ended: io::Result<Ended>,
+) -> Result<ExitStatus, Stop> {
+    let failure = match ended {
+        Ok(Ended::InOrder) => return Ok(ExitStatus::Done),
+        Ok(Ended::Forced) => {
+            output.note("stopped at once: agents had no time to clean up");
+            return Ok(ExitStatus::Interrupted);
+        }
+        Ok(Ended::AtDeadline) => Failure::new(
+            ExitStatus::TimedOut,
+            "killed-at-deadline",
+            format!(
+                "agents that had not stopped after {} were killed",
+                span(settings.shutdown_deadline.value)
+            ),
+            "--shutdown-deadline with more time",
+        ),
+        Ok(Ended::TreeFailed { reason }) => Failure::new(
+            ExitStatus::Failed,
+            "tree-failed",
+            format!("the tree failed: {reason}"),
+            "look at the log above; without --exit-on-tree-failure the node stays up to be looked at",
+        ),
+        Err(error) => Failure::new(
+            ExitStatus::Failed,
+            "no-signals",
+            format!("the system does not hand over signals: {error}"),
+            "report this with the system's name and version",
+        ),
+    };
+    Err(failure.into())
 }

@@ -24,7 +24,10 @@ pub(crate) fn run(output: Output) -> Result<ExitStatus, Stop> {
         os: std::env::consts::OS,
     };
     output.document(&version, || {
-        format!("swarmctl {} ({} {})\n", version.version, version.arch, version.os)
+        format!(
+            "swarmctl {} ({} {})\n",
+            version.version, version.arch, version.os
+        )
     })?;
     Ok(ExitStatus::Done)
 }

@@ -1,19 +1,143 @@
 //! A node for the run alone: the tree of a manifest, without an API.
 
-use super::{Ended, Run};
+use super::{Ended, How, Run};
+use crate::cli::Dispatch;
+use crate::commands::{log, manifest};
+use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::Output;
+use std::convert::Infallible;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use swarm_actors::System;
 use swarm_protocols::Name;
+use swarm_runtime::api::types::NodeState;
+use swarm_runtime::behaviours;
+use swarm_runtime::dispatch::Desk;
+use swarm_runtime::node::{Node, NodeOptions};
 
-pub(super) struct Embedded;
+/// How long the tree's ordered stop may take: the jobs are done, or their results not wanted any more.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The node's name, where the manifest has none.
+const NAME: &str = "dispatch";
+
+pub(super) struct Embedded {
+    node: Node,
+    group: Name,
+}
 
 impl Embedded {
-    pub(super) async fn start(_: Output, _: &Path, _: &Name) -> Result<Self, Failure> {
-        todo!()
+    pub(super) async fn start(
+        output: Output,
+        asked: &Dispatch,
+        file: &Path,
+        group: &Name,
+    ) -> Result<Self, Failure> {
+        let manifest = manifest::load(file, ExitStatus::Usage)?;
+        log::init_for_command(output)?;
+        let name = match &manifest.node.name {
+            Some(name) => name.value.clone(),
+            None => Name::new(NAME).expect("it is a name"),
+        };
+        let mut options = NodeOptions::new(name, manifest, behaviours::builtin());
+        options.seed = asked.seed;
+        let node = Node::new(options);
+        node.start_tree().await.map_err(|error| {
+            Failure::new(
+                ExitStatus::Failed,
+                "tree-failed",
+                error.to_string(),
+                format!("swarmctl validate {}; -v shows more", file.display()),
+            )
+        })?;
+        let system = node.system();
+        if system.group(group).is_empty() {
+            let groups: Vec<String> = system
+                .groups()
+                .iter()
+                .map(|(name, _)| name.to_string())
+                .collect();
+            let next_step = match groups.as_slice() {
+                [] => format!("give workers in {} groups = [\"{group}\"]", file.display()),
+                groups => format!("--to {}", groups.join(" or --to ")),
+            };
+            return Err(Failure::new(
+                ExitStatus::NotFound,
+                "no-workers",
+                format!(
+                    "no agent in {} is a member of group {group}",
+                    file.display()
+                ),
+                next_step,
+            ));
+        }
+        Ok(Self {
+            node,
+            group: group.clone(),
+        })
     }
-    pub(super) async fn run(&self, _: Run<'_>) -> Result<Ended, Failure> {
-        todo!()
+
+    pub(super) async fn run(&self, run: Run<'_>) -> Ended {
+        let system = self.node.system();
+        let asked = run.asked;
+        let workers = Desk::default().workers(system, &self.group, asked.deadline, asked.patience);
+        let restarts_before = self.restarts();
+        let killed = AtomicU64::new(0);
+        let mut ended = tokio::select! {
+            ended = run.execute(&workers) => ended,
+            never = kill_at_rate(system, &self.group, asked, &killed) => match never {},
+        };
+        ended.summary.killed = killed.load(Ordering::Relaxed);
+        ended.summary.restarts = self.restarts().saturating_sub(restarts_before);
+        if let (How::Failed(failure), (NodeState::TreeFailed, reason)) =
+            (&mut ended.how, self.node.state())
+        {
+            failure.error = format!(
+                "{}; the tree failed: {}",
+                failure.error,
+                reason.unwrap_or_default()
+            );
+        }
+        ended
     }
-    pub(super) async fn stop(self) {}
+
+    pub(super) async fn stop(self) {
+        self.node.stop(STOP_DEADLINE).await;
+    }
+
+    fn restarts(&self) -> u64 {
+        let members = self.node.system().group(&self.group);
+        members
+            .iter()
+            .map(|member| u64::from(member.info().restarts))
+            .sum()
+    }
+}
+
+/// Kills random living members of the group at the rate asked for, for as long as it is polled.
+async fn kill_at_rate(
+    system: &System,
+    group: &Name,
+    asked: &Dispatch,
+    killed: &AtomicU64,
+) -> Infallible {
+    let Some(rate) = asked.chaos else {
+        return std::future::pending().await;
+    };
+    let mut random = match asked.seed {
+        Some(seed) => fastrand::Rng::with_seed(seed),
+        None => fastrand::Rng::new(),
+    };
+    let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
+    loop {
+        ticks.tick().await;
+        let mut members = system.group(group);
+        members.retain(swarm_actors::AnyRef::is_alive);
+        if let Some(victim) = random.choice(members) {
+            victim.kill();
+            killed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }

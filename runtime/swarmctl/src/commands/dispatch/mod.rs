@@ -95,7 +95,10 @@ impl Summary {
             count(self.restarts, "restart")
         ));
         if self.killed > 0 {
-            text.push_str(&format!(", {} killed by chaos", count(self.killed, "worker")));
+            text.push_str(&format!(
+                ", {} killed by chaos",
+                count(self.killed, "worker")
+            ));
         }
         text
     }
@@ -106,14 +109,15 @@ pub(crate) async fn run(
     output: Output,
     asked: Dispatch,
 ) -> Result<ExitStatus, Stop> {
-    let group = Name::new(&asked.to).map_err(|error| {
-        Failure::usage(format!("--to {:?}: {error}", asked.to), "--to workers")
-    })?;
+    let group = Name::new(&asked.to)
+        .map_err(|error| Failure::usage(format!("--to {:?}: {error}", asked.to), "--to workers"))?;
     verify::check(&asked)?;
     let source = Source::open(&asked)?;
     // The tree comes before the file of results: a manifest that cannot be used leaves that untouched.
     let host = match &asked.manifest {
-        Some(file) => Host::Embedded(embedded::Embedded::start(output, file, &group).await?),
+        Some(file) => {
+            Host::Embedded(embedded::Embedded::start(output, &asked, file, &group).await?)
+        }
         None => Host::Remote(NodeClient::new(global)?),
     };
     let ended = match Sink::open(&asked, output.format) {
@@ -126,7 +130,7 @@ pub(crate) async fn run(
                 finished,
             };
             match &host {
-                Host::Embedded(node) => node.run(run).await,
+                Host::Embedded(node) => Ok(node.run(run).await),
                 Host::Remote(client) => at_node(client, run).await,
             }
         }
@@ -233,7 +237,10 @@ impl Run<'_> {
             (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => How::NobodyReads,
             (_, Err(error)) => How::Failed(output_failed(asked, &error)),
             (None, Ok(())) => How::Interrupted,
-            (Some(Ok(())), Ok(())) => match feeder.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            (Some(Ok(())), Ok(())) => match feeder
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+            {
                 Ok(()) => How::ToTheEnd,
                 Err(error) => How::Failed(Failure::new(
                     ExitStatus::Failed,
@@ -248,7 +255,10 @@ impl Run<'_> {
         if let Some(not_text) = not_text {
             let not_text = not_text.load(Ordering::Relaxed);
             if not_text > 0 {
-                output.note(&format!("{} passed over: not UTF-8 text", count(not_text, "file")));
+                output.note(&format!(
+                    "{} passed over: not UTF-8 text",
+                    count(not_text, "file")
+                ));
             }
         }
         Ended {
@@ -263,7 +273,11 @@ impl Summary {
     fn of(progress: &Progress, skipped: u64, elapsed: Duration) -> Self {
         let jobs = progress.done();
         let seconds = elapsed.as_secs_f64();
-        let per_second = if seconds > 0.0 { jobs as f64 / seconds } else { 0.0 };
+        let per_second = if seconds > 0.0 {
+            jobs as f64 / seconds
+        } else {
+            0.0
+        };
         Self {
             event: "summary",
             jobs,
@@ -344,7 +358,11 @@ fn conclude(output: Output, asked: &Dispatch, ended: Ended) -> Result<ExitStatus
         return Err(Failure::new(
             ExitStatus::Partial,
             "jobs-failed",
-            format!("{} of {} failed", summary.failed, count(summary.jobs, "job")),
+            format!(
+                "{} of {} failed",
+                summary.failed,
+                count(summary.jobs, "job")
+            ),
             "the results with \"ok\":false say why",
         )
         .into());

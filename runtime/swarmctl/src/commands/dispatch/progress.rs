@@ -16,14 +16,20 @@ pub(super) async fn draw(progress: &Progress, output: Output, results_on_stdout:
     if output.is_quiet() || output.is_json() || is_torn || !io::stderr().is_terminal() {
         return std::future::pending().await;
     }
-    let bar = Cleared(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()));
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} jobs done, {per_sec}, {msg} ({elapsed})") {
+    let bar = Cleared(ProgressBar::with_draw_target(
+        None,
+        ProgressDrawTarget::stderr(),
+    ));
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {pos} jobs done, {per_sec}, {msg} ({elapsed})")
+    {
         bar.0.set_style(style);
     }
     loop {
         let failed = progress.failed.load(Ordering::Relaxed);
         let attempts = progress.attempts.load(Ordering::Relaxed);
-        bar.0.set_message(format!("{attempts} attempts, {failed} failed"));
+        bar.0
+            .set_message(format!("{attempts} attempts, {failed} failed"));
         bar.0.set_position(progress.done());
         tokio::time::sleep(INTERVAL).await;
     }

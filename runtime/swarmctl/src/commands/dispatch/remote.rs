@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm_runtime::dispatch::{
-    End, FailureCode, Job, JobId, NoWorkers, Outcome, Report, Workers,
-};
+use swarm_runtime::dispatch::{End, FailureCode, Job, JobId, NoWorkers, Outcome, Report, Workers};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many jobs may be at the node at once: enough to keep its workers busy over a round trip, few enough for the

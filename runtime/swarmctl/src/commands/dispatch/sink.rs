@@ -57,7 +57,10 @@ impl Sink {
                 FinishedError::Foreign { line } => Failure::new(
                     ExitStatus::Refused,
                     "not-a-result-file",
-                    format!("line {line} of {} is not a result of dispatch; it was left as it is", path.display()),
+                    format!(
+                        "line {line} of {} is not a result of dispatch; it was left as it is",
+                        path.display()
+                    ),
                     "--out with a new file, or one of an interrupted run",
                 ),
             })?;
@@ -75,7 +78,10 @@ impl Sink {
 
     /// Writes results until there are no more. Blocks: runs on a thread of its own. When it fails it lets go of the channel,
     /// which stops the engine.
-    pub(super) fn write(self, mut results: mpsc::Receiver<JobResult>) -> io::Result<Option<Answers>> {
+    pub(super) fn write(
+        self,
+        mut results: mpsc::Receiver<JobResult>,
+    ) -> io::Result<Option<Answers>> {
         let mut to = BufWriter::with_capacity(64 << 10, self.to);
         let mut answers = self.answers;
         let mut is_first = true;

@@ -43,7 +43,11 @@ impl Answers {
         let mut answers = Self::default();
         for line in BufReader::new(file).lines() {
             let line = line.map_err(failed)?;
-            if let Ok(ResultLine { id: Some(id), output }) = serde_json::from_str(&line) {
+            if let Ok(ResultLine {
+                id: Some(id),
+                output,
+            }) = serde_json::from_str(&line)
+            {
                 answers.0.insert(id, serde_json::from_value(output).ok());
             }
         }
@@ -72,7 +76,10 @@ impl Comparison {
 
     pub(super) fn words(&self) -> String {
         let sum = |count: &WordCount| {
-            format!("{} words, {} lines, {} bytes", count.words, count.lines, count.bytes)
+            format!(
+                "{} words, {} lines, {} bytes",
+                count.words, count.lines, count.bytes
+            )
         };
         let verdict = match &self.first {
             None => format!("equal: all {} counts agree", self.jobs),
@@ -96,7 +103,10 @@ pub(super) fn check(asked: &Dispatch) -> Result<(), Failure> {
     }
     if asked.task.as_deref().is_some_and(|task| task != TASK) {
         return Err(Failure::usage(
-            format!("--verify can only count words, not {}", asked.task.as_deref().unwrap_or("")),
+            format!(
+                "--verify can only count words, not {}",
+                asked.task.as_deref().unwrap_or("")
+            ),
             format!("--task {TASK}, or leave out --verify"),
         ));
     }
@@ -134,7 +144,10 @@ pub(super) fn compare(asked: &Dispatch, answers: &Answers) -> Result<Comparison,
         };
         comparison.jobs += 1;
         let text: Result<String, _> = serde_json::from_str(job.input.get());
-        let expected = text.ok().filter(|_| job.task == TASK).map(|text| count_words(&text));
+        let expected = text
+            .ok()
+            .filter(|_| job.task == TASK)
+            .map(|text| count_words(&text));
         let found = answers.0.get(&job.id).copied().flatten();
         add(&mut comparison.sequential, expected);
         add(&mut comparison.dispatched, found);
