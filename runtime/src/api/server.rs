@@ -3,6 +3,7 @@
 
 use super::guard;
 use super::handlers::{actors, chaos, dead_letters, events, health, jobs, messages, tree};
+use crate::dispatch::Desk;
 use crate::node::Node;
 use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
@@ -23,6 +24,9 @@ pub(super) struct Api {
     /// Becomes true when the server stops, for answers that have no end of their own.
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) chaos: Arc<chaos::Runs>,
+    /// Which workers have a job, for all jobs that come this way.
+    pub(super) desk: Desk,
+    pub(super) room: Arc<jobs::Room>,
 }
 
 /// A running server. Dropping it stops it without waiting.
@@ -85,6 +89,8 @@ impl ApiServer {
             address,
             stopping,
             chaos: Arc::default(),
+            desk: Desk::default(),
+            room: Arc::default(),
         };
         std::thread::Builder::new()
             .name("swarm-api".to_owned())

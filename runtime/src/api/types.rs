@@ -576,7 +576,7 @@ pub struct ChaosRequest {
     pub seed: Option<u64>,
 }
 
-/// What a chaos run has done so far.
+/// What a chaos run did. While it is running the counts are 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChaosReport {
     /// The run.
@@ -597,13 +597,13 @@ pub struct ChaosReport {
     pub ran_ms: u64,
     /// Faults injected.
     pub injected: u64,
-    /// Times when there was no victim to choose.
+    /// Faults that were due when there was no victim to choose.
     pub skipped: u64,
-    /// Restarts seen among the targets.
+    /// New lives of those that were hit.
     pub restarts: u64,
-    /// Targets that did not come back.
+    /// Those that were hit and did not come back.
     pub not_restarted: u64,
-    /// Messages for the targets that became dead letters, the ones that a fault hit while in a turn aside.
+    /// Messages of the whole node that became dead letters meanwhile, those whose turn a fault hit among them.
     pub lost: u64,
     /// What else the engine reports.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -653,6 +653,9 @@ pub struct JobAnswer {
     /// Why there is no output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
+    /// What kind of failure that is: failed, poisoned, bad-job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// The path of the last worker.
     #[serde(default)]
     pub worker: Option<String>,

@@ -16,13 +16,16 @@ pub use tree::BadAgent;
 use crate::api::types::{NodeState, Time};
 use crate::manifest::Manifest;
 use parking_lot::Mutex;
+use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_actors::{System, SystemOptions};
 use swarm_protocols::{ExitReason, Name, Path};
 use swarm_supervisors::{StartError, SupervisorRef};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 
 /// What a node is made of.
@@ -69,6 +72,8 @@ struct Inner {
     /// The runtime of the agents, which is not the one of the API.
     agents: Handle,
     phase: Mutex<Phase>,
+    /// Told when the phase has changed.
+    changed: Notify,
     /// The root of the latest tree. Kept here because the system lets go of it when a stop begins, and a stop may have to
     /// be cut short.
     root: Mutex<Option<SupervisorRef>>,
@@ -130,6 +135,7 @@ impl Node {
             started_at: Time::now(),
             agents: Handle::current(),
             phase: Mutex::new(Phase::New),
+            changed: Notify::new(),
             root: Mutex::new(None),
         }))
     }
@@ -160,28 +166,56 @@ impl Node {
             }
             !matches!(std::mem::replace(&mut *phase, Phase::Starting), Phase::New)
         };
-        let started = self.start_supervisors().await;
+        // A start that is dropped undoes what it has begun.
+        let started = tokio::select! {
+            biased;
+            () = self.phase_is(|phase| !matches!(phase, Phase::Starting)) => None,
+            started = self.start_supervisors() => Some(started),
+        };
         let mut phase = self.0.phase.lock();
-        // A stop that came meanwhile has the last word.
-        if !matches!(*phase, Phase::Starting) {
-            return Err(StartTreeError::NotFailed(self.state_in(&phase).0));
-        }
-        match started {
-            Ok(alarms) => {
+        let (next, outcome) = match started {
+            _ if !matches!(*phase, Phase::Starting) => {
+                let state = self.state_in(&phase).0;
+                drop(phase);
+                // A stop came meanwhile and has the last word, also over a tree that was done at the same moment.
+                self.kill_root();
+                return Err(StartTreeError::NotFailed(state));
+            }
+            None => unreachable!("the start was given up because the phase had changed"),
+            Some(Ok(alarms)) => {
                 for alarm in &alarms {
                     tracing::error!(%alarm, "incomplete tree");
                 }
                 tracing::info!(node = %self.0.name, again, "tree started");
-                *phase = Phase::Running { alarms };
-                Ok(())
+                (Phase::Running { alarms }, Ok(()))
             }
-            Err(reason) => {
+            Some(Err(reason)) => {
                 tracing::error!(node = %self.0.name, again, %reason, "tree did not start");
-                *phase = Phase::Failed {
-                    reason: reason.clone(),
-                };
-                Err(StartTreeError::Failed(reason))
+                let error = StartTreeError::Failed(reason.clone());
+                (Phase::Failed { reason }, Err(error))
             }
+        };
+        *phase = next;
+        drop(phase);
+        self.0.changed.notify_waiters();
+        outcome
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        *self.0.phase.lock() = phase;
+        self.0.changed.notify_waiters();
+    }
+
+    /// Resolves once the phase is as wanted.
+    async fn phase_is(&self, wanted: impl Fn(&Phase) -> bool) {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if wanted(&self.0.phase.lock()) {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -206,7 +240,7 @@ impl Node {
 
     /// Stops the tree in order, at most for `deadline`; what is left then is killed. A node that is stopped stays so.
     pub async fn stop(&self, deadline: Duration) -> Stopped {
-        *self.0.phase.lock() = Phase::Draining;
+        self.set_phase(Phase::Draining);
         tracing::info!(node = %self.0.name, ?deadline, "stopping");
         let system = self.0.system.clone();
         let task = self
@@ -214,7 +248,7 @@ impl Node {
             .agents
             .spawn(async move { system.stop_tree(deadline).await });
         let reason = task.await.unwrap_or(Some(ExitReason::Killed));
-        *self.0.phase.lock() = Phase::Stopped;
+        self.set_phase(Phase::Stopped);
         let in_order = !matches!(reason, Some(ExitReason::Killed));
         tracing::info!(node = %self.0.name, in_order, "stopped");
         Stopped { in_order, reason }
@@ -222,7 +256,11 @@ impl Node {
 
     /// Kills the tree: no cleanup code runs.
     pub fn kill(&self) {
-        *self.0.phase.lock() = Phase::Stopped;
+        self.set_phase(Phase::Stopped);
+        self.kill_root();
+    }
+
+    fn kill_root(&self) {
         if let Some(root) = self.0.root.lock().take() {
             root.kill();
         }
@@ -256,19 +294,28 @@ impl Node {
         }
     }
 
-    /// Resolves with the reason once the tree has failed.
+    /// Resolves with the reason once the tree has failed, at its start or while it was running.
     pub async fn tree_failed(&self) -> String {
+        let mut events = self.0.system.events().subscribe();
         loop {
-            let mut events = self.0.system.events().subscribe();
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
             if let (NodeState::TreeFailed, reason) = self.state() {
                 return reason.unwrap_or_default();
             }
-            // Every failure is an event; which one it is does not matter, the state has been looked at after subscribing.
-            match events.recv().await {
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => std::future::pending().await,
+            tokio::select! {
+                () = changed => {}
+                // The failure of a running tree is an event. Which one this is does not matter: the state tells.
+                event = events.recv() => if matches!(event, Err(RecvError::Closed)) {
+                    std::future::pending::<()>().await;
+                },
             }
         }
+    }
+
+    /// Runs something on the agents' runtime.
+    pub(crate) fn spawn_beside_agents(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.agents.spawn(work);
     }
 
     /// Its agents.

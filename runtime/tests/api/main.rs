@@ -6,3 +6,4 @@ mod guarding;
 mod looking;
 mod staying_up;
 mod subjects;
+mod working;

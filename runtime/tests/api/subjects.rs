@@ -9,7 +9,7 @@ use swarm_runtime::node::Behaviours;
 
 /// `echo` answers with what it was told; `moody` does what it is told: `panic`, `fail`, `hang`, `block`, `ignore`.
 pub(crate) fn behaviours() -> Behaviours {
-    Behaviours::new()
+    swarm_runtime::behaviours::builtin()
         .with("echo", "answers with what it was told", |_| Ok(|| Moody))
         .with(
             "moody",
