@@ -585,8 +585,8 @@ impl<T: Posted> Mailbox<T> {
     /// Puts a letter back that was taken before, to be handled next at its priority.
     pub(crate) fn put_back(&self, ready: &mut Lanes<T>, item: T) {
         if item.is_counted() {
-            self.popped
-                .store(self.popped.load(Ordering::Relaxed) - 1, Ordering::Release);
+            // As if pushed again: `popped` never goes back, so that what a sender saw of it stays a lower bound.
+            self.inbox.lock().pushed += 1;
         }
         ready.push_front(item.priority(), item);
     }
@@ -696,3 +696,9 @@ fn wake_all(wakers: Vec<Waker>) {
         waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(all(test, swarm_loom))]
+mod loom_tests;

@@ -1,0 +1,268 @@
+//! The mailbox against a plain model of what it promises.
+
+#![cfg(not(swarm_loom))]
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Wake as StdWake;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Item {
+    n: u32,
+    priority: Priority,
+    counted: bool,
+}
+
+impl Posted for Item {
+    fn priority(&self) -> Priority {
+        self.priority
+    }
+    fn is_counted(&self) -> bool {
+        self.counted
+    }
+}
+
+struct Nobody;
+
+impl StdWake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+fn waker() -> Waker {
+    Arc::new(Nobody).into()
+}
+
+fn open(capacity: u32) -> Mailbox<Item> {
+    let mailbox = Mailbox::new(capacity);
+    let _ = mailbox.set_gate(Gate::Open);
+    mailbox.resume_running();
+    mailbox
+}
+
+fn normal(n: u32) -> Item {
+    Item {
+        n,
+        priority: Priority::Normal,
+        counted: true,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Push(Priority),
+    Signal,
+    Wait,
+    Cancel(usize),
+    Take,
+    PutBack,
+    Reserve,
+    UseReservation,
+    GiveBack,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let priority = prop_oneof![
+        1 => Just(Priority::Critical),
+        1 => Just(Priority::High),
+        4 => Just(Priority::Normal),
+        1 => Just(Priority::Low)
+    ];
+    prop_oneof![
+        4 => priority.prop_map(Op::Push),
+        1 => Just(Op::Signal),
+        3 => Just(Op::Wait),
+        1 => (0..4usize).prop_map(Op::Cancel),
+        5 => Just(Op::Take),
+        1 => Just(Op::PutBack),
+        1 => Just(Op::Reserve),
+        1 => Just(Op::UseReservation),
+        1 => Just(Op::GiveBack),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever is done: the bound holds exactly, nothing is lost or doubled, order holds within a priority, and nobody
+    /// waits while there is room and nothing is left to take.
+    #[test]
+    fn the_bound_is_exact_and_nothing_is_lost_or_doubled_or_reordered(
+        capacity in 1u32..6,
+        ops in proptest::collection::vec(op(), 1..80),
+    ) {
+        let mailbox = open(capacity);
+        let mut ready = Lanes::new();
+        let mut n = 0;
+        let mut inside: Vec<Item> = Vec::new();
+        let mut waiting: BTreeMap<u64, Item> = BTreeMap::new();
+        let mut reservations = Vec::new();
+        let mut taken: Vec<u32> = Vec::new();
+        let mut last: Option<Item> = None;
+        for op in ops {
+            match op {
+                Op::Push(priority) => {
+                    n += 1;
+                    let item = Item { n, priority, counted: true };
+                    let counted = inside.iter().filter(|i| i.counted).count() + reservations.len();
+                    match mailbox.push(item.clone()) {
+                        Ok(_) => {
+                            prop_assert!(counted < capacity as usize, "it took one too many");
+                            inside.push(item);
+                        }
+                        Err(NotTaken::Full(_)) => {
+                            prop_assert!(counted >= capacity as usize || !waiting.is_empty());
+                        }
+                        Err(NotTaken::Refused(..)) => prop_assert!(false, "the gate is open"),
+                    }
+                }
+                Op::Signal => {
+                    n += 1;
+                    let item = Item { n, priority: Priority::Normal, counted: false };
+                    prop_assert!(mailbox.push(item.clone()).is_ok(), "signals always fit");
+                    inside.push(item);
+                }
+                Op::Wait => {
+                    n += 1;
+                    let item = normal(n);
+                    match mailbox.wait(item.clone(), &waker()) {
+                        Ok((_, None)) => inside.push(item),
+                        Ok((_, Some(ticket))) => {
+                            waiting.insert(ticket, item);
+                        }
+                        Err(_) => prop_assert!(false, "the gate is open"),
+                    }
+                }
+                Op::Cancel(which) => {
+                    if let Some((&ticket, _)) = waiting.iter().nth(which) {
+                        let given_back = mailbox.cancel(ticket);
+                        prop_assert_eq!(given_back, waiting.remove(&ticket));
+                    }
+                }
+                Op::Take => {
+                    let item = mailbox.next(&mut ready, None);
+                    // Those that got in meanwhile.
+                    let entered: Vec<u64> = waiting
+                        .keys()
+                        .copied()
+                        .filter(|t| mailbox.poll_ticket(*t, &waker()).is_ready())
+                        .collect();
+                    for ticket in entered {
+                        if let Some(item) = waiting.remove(&ticket) {
+                            inside.push(item);
+                        }
+                    }
+                    match item {
+                        Some(item) => {
+                            let at = inside.iter().position(|i| i.n == item.n);
+                            prop_assert!(at.is_some(), "it was put in");
+                            let first = inside.iter().find(|i| i.priority == item.priority);
+                            prop_assert_eq!(first.map(|i| i.n), Some(item.n), "in order of priority");
+                            inside.remove(at.unwrap_or(0));
+                            taken.push(item.n);
+                            last = Some(item);
+                        }
+                        None => prop_assert!(inside.is_empty() && (waiting.is_empty() || !reservations.is_empty())),
+                    }
+                }
+                Op::PutBack => {
+                    if let Some(item) = last.take() {
+                        mailbox.put_back(&mut ready, item.clone());
+                        taken.pop();
+                        inside.insert(0, item);
+                    }
+                }
+                Op::Reserve => {
+                    if let Ok(reservation) = mailbox.reserve() {
+                        reservations.push(reservation);
+                    }
+                }
+                Op::UseReservation => {
+                    if let Some(reservation) = reservations.pop() {
+                        n += 1;
+                        let item = normal(n);
+                        prop_assert!(mailbox.push_reserved(reservation, item.clone()).is_ok());
+                        inside.push(item);
+                    }
+                }
+                Op::GiveBack => {
+                    if let Some(reservation) = reservations.pop() {
+                        mailbox.unreserve(reservation);
+                    }
+                }
+            }
+            // Waiters may have entered through what was given back.
+            let entered: Vec<u64> = waiting
+                .keys()
+                .copied()
+                .filter(|t| mailbox.poll_ticket(*t, &waker()).is_ready())
+                .collect();
+            for ticket in entered {
+                if let Some(item) = waiting.remove(&ticket) {
+                    inside.push(item);
+                }
+            }
+            let counted = inside.iter().filter(|i| i.counted).count() + reservations.len();
+            prop_assert_eq!(mailbox.depth(), counted as u64);
+            prop_assert_eq!(mailbox.waiting(), waiting.len());
+            let mut unique = taken.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            prop_assert_eq!(unique.len(), taken.len(), "nothing is taken twice");
+        }
+    }
+}
+
+#[test]
+fn a_shut_gate_turns_waiting_senders_away_and_hands_their_letters_back() {
+    let mailbox = open(1);
+    let _ = mailbox.push(normal(1)).expect("room");
+    let (_, ticket) = mailbox.wait(normal(2), &waker()).expect("in line");
+    let turned_away = mailbox.set_gate(Gate::Closed);
+    assert_eq!(turned_away, vec![normal(2)]);
+    assert_eq!(
+        mailbox.poll_ticket(ticket.expect("it waits"), &waker()),
+        Poll::Ready(Err(Gate::Closed))
+    );
+    assert!(matches!(
+        mailbox.push(normal(3)),
+        Err(NotTaken::Refused(_, Gate::Closed))
+    ));
+}
+
+#[test]
+fn dropping_the_oldest_takes_what_the_consumer_has_not_begun() {
+    let mailbox = open(2);
+    let mut ready = Lanes::new();
+    for n in 1..=2 {
+        let _ = mailbox.push(normal(n)).expect("room");
+    }
+    assert_eq!(mailbox.next(&mut ready, None), Some(normal(1)));
+    let _ = mailbox.push(normal(3)).expect("room");
+    let (_, dropped) = mailbox
+        .push_dropping_oldest(&mut ready, normal(4))
+        .expect("taken");
+    assert_eq!(dropped, Some(normal(2)), "it lay in the ready lanes");
+    assert_eq!(mailbox.depth(), 2);
+    assert_eq!(mailbox.next(&mut ready, None), Some(normal(3)));
+    assert_eq!(mailbox.next(&mut ready, None), Some(normal(4)));
+}
+
+#[test]
+fn low_gets_one_of_sixteen_even_while_others_keep_coming() {
+    let mailbox = open(1000);
+    let mut ready = Lanes::new();
+    for n in 0..100 {
+        let _ = mailbox.push(normal(n)).expect("room");
+    }
+    assert!(mailbox.next(&mut ready, None).is_some());
+    let low = Item {
+        n: 1000,
+        priority: Priority::Low,
+        counted: true,
+    };
+    let _ = mailbox.push(low.clone()).expect("room");
+    let at = (1..100).find(|_| mailbox.next(&mut ready, None) == Some(low.clone()));
+    assert!(at.is_some_and(|at| at <= 16), "{at:?}");
+}
