@@ -553,3 +553,52 @@ fn a_file_that_is_not_there_is_named_with_the_folder_it_was_looked_for_in() {
         "{text}"
     );
 }
+
+#[test]
+fn a_manifest_can_be_asked_what_happens_when_its_actors_die() {
+    let text = r#"
+[supervisor."/"]
+strategy = "rest_for_one"
+[supervisor."/pool"]
+strategy = "one_for_all"
+[agent."/pool/w"]
+behaviour = "text"
+replicas = 2
+[supervisor."/dyn"]
+strategy = "simple_one_for_one"
+[agent."/dyn/d"]
+behaviour = "echo"
+replicas = 1
+"#;
+    let manifest = parse(text);
+    let path = |text| Path::new(text).expect("a path");
+    let scenario = manifest
+        .to_scenario(&[path("/pool/w-2"), path("/dyn/d-1")])
+        .expect("a scenario");
+    let steps = swarm_supervisors::scenario::run(&scenario).expect("it can be played");
+    let told: Vec<String> = steps
+        .iter()
+        .filter(|step| step.t == 1000)
+        .map(|step| {
+            let json = serde_json::to_value(step).expect("a step is JSON");
+            format!("{} {}", json["event"].as_str().unwrap_or("?"), step.id)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "exited pool/w-2",
+            "exited dyn/d-1",
+            "stopping pool/w-1",
+            "exited pool/w-1",
+            "start pool/w-1",
+            "started pool/w-1",
+            "start pool/w-2",
+            "started pool/w-2",
+            "start dyn/d-1",
+            "started dyn/d-1",
+        ]
+    );
+    assert!(manifest.to_scenario(&[path("/nobody")]).is_err());
+    assert!(manifest.to_scenario(&[Path::root()]).is_err());
+}

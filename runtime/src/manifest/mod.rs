@@ -11,10 +11,12 @@ mod declared;
 mod json;
 mod problem;
 mod reader;
+mod scenario;
 mod tree;
 
 pub use declared::{NodeSettings, Stated};
 pub use problem::{Problem, Rejected};
+pub use scenario::ScenarioFromManifestError;
 pub use tree::{
     Agent, Child, ChildPolicy, Children, Mailbox, OnCrash, Supervisor, TurnDeadline, WhenFull,
 };
