@@ -235,6 +235,7 @@ impl Core {
                 }
                 None => self.slots.push(Arc::new(child), name, None),
             };
+            self.slots.at_mut(key).is_static = true;
             named.insert(key);
             order.push(key);
         }

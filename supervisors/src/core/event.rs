@@ -172,6 +172,8 @@ pub enum Action {
         args: Option<Args>,
         /// How long it may take.
         timeout: Option<Duration>,
+        /// Whether init named it.
+        is_static: bool,
     },
     /// Tell the child to stop.
     Signal(SlotKey),

@@ -125,7 +125,8 @@ impl Core {
         } else {
             for child in children {
                 let name = child.id.clone();
-                core.slots.push(Arc::new(child), name, None);
+                let key = core.slots.push(Arc::new(child), name, None);
+                core.slots.at_mut(key).is_static = true;
             }
         }
         Ok(core)

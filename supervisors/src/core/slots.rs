@@ -36,6 +36,8 @@ pub(super) struct Slot {
     /// The last life.
     pub(super) pid: Option<Pid>,
     pub(super) args: Option<ArgsOf>,
+    /// Named by init: it comes back with the next life of the supervisor.
+    pub(super) is_static: bool,
     pub(super) disposition: Option<Disposition>,
     /// How many delayed attempts were made in a row.
     pub(super) attempts: u32,
@@ -113,6 +115,7 @@ impl Slots {
             exited: None,
             pid: None,
             args: args.map(ArgsOf),
+            is_static: false,
             disposition: None,
             attempts: 0,
             started_at: Duration::ZERO,

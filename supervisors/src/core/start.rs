@@ -29,6 +29,7 @@ impl Core {
             start: slot.spec.start.clone(),
             args: slot.args.as_ref().map(|args| args.0.clone()),
             timeout: slot.spec.start_timeout,
+            is_static: slot.is_static,
         };
         self.act(action);
         self.activity = Activity::Starting { slot: key, why };

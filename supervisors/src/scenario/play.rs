@@ -53,14 +53,15 @@ async fn play(scenario: Scenario) -> Result<Vec<Step>, ScenarioError> {
         .with_observer(stage.clone());
     let start = root_start(&stage, &scenario.supervisor)
         .map_err(|error| ScenarioError::Player(error.to_string()))?;
+    // The script begins when the start is over. A start that fails takes as long as those who had been started need to stop.
     let root = tokio::select! {
         biased;
         root = start_root_child(env, &start) => root.ok(),
-        () = wait_for_overflow(&stage) => None,
+        () = perform(&stage, None, Vec::new(), Until::Overflow) => None,
     };
     let mut script = scenario.script;
     script.sort_by_key(|entry| entry.at_ms);
-    perform(&stage, root.as_ref(), script).await;
+    perform(&stage, root.as_ref(), script, Until::Silence).await;
     let too_many = stage.had_too_many();
     let steps = stage.close();
     drop(root);
@@ -70,13 +71,16 @@ async fn play(scenario: Scenario) -> Result<Vec<Step>, ScenarioError> {
     Ok(steps)
 }
 
-async fn wait_for_overflow(stage: &Stage) {
-    while !stage.had_too_many() {
-        stage.changed.notified().await;
-    }
+/// When to leave the stage.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    /// When there are too many steps.
+    Overflow,
+    /// When nothing follows any more, too.
+    Silence,
 }
 
-async fn perform(stage: &Arc<Stage>, root: Option<&Root>, script: Vec<Entry>) {
+async fn perform(stage: &Arc<Stage>, root: Option<&Root>, script: Vec<Entry>, until: Until) {
     let mut script = script.into_iter().peekable();
     while !stage.had_too_many() {
         let next_entry = script
@@ -89,7 +93,7 @@ async fn perform(stage: &Arc<Stage>, root: Option<&Root>, script: Vec<Entry>) {
             () = stage.changed.notified() => {}
             () = tokio::time::sleep_until(next.unwrap_or_else(|| Instant::now() + SILENCE)) => {
                 let now = Instant::now();
-                if next.is_none() && stage.steps() == noted {
+                if next.is_none() && stage.steps() == noted && until == Until::Silence {
                     return;
                 }
                 for child in stage.take_due(now) {

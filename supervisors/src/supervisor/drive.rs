@@ -13,7 +13,7 @@ use crate::supervisor::link::{Given, Link, Target};
 use crate::supervisor::start::{run_init, static_names};
 use futures_util::FutureExt;
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,14 +25,13 @@ use tokio::time::Instant;
 pub(crate) struct Driver {
     life: Arc<Life>,
     core: Core,
+    /// By ticket, and before the queue: when the life ends, whoever asked first is told first.
+    calls: BTreeMap<u64, Pending>,
     queue: mpsc::UnboundedReceiver<Input>,
     init: Arc<dyn SupervisorInit>,
-    /// The children that init named, and so come back with the next life.
-    named: HashSet<Name>,
-    /// What the last life left of them.
+    /// What the last life left of the children that init named then.
     held: HashMap<Name, Arc<dyn Child>>,
     timers: BTreeSet<TimerId>,
-    calls: HashMap<u64, Pending>,
     next_ticket: u64,
     /// What the last start had to say, for the answer to the call that asked for it.
     info: Option<Info>,
@@ -45,6 +44,14 @@ enum End {
     Exit(ExitReason),
     /// Somebody else ended this life.
     Killed,
+}
+
+/// Whom a start is for.
+struct Place {
+    slot: SlotKey,
+    life: u64,
+    name: Name,
+    is_static: bool,
 }
 
 /// A call that waits for its answer.
@@ -69,7 +76,6 @@ impl Driver {
         core: Core,
         queue: mpsc::UnboundedReceiver<Input>,
         init: Arc<dyn SupervisorInit>,
-        named: HashSet<Name>,
         held: HashMap<Name, Arc<dyn Child>>,
     ) -> Self {
         Self {
@@ -77,10 +83,9 @@ impl Driver {
             core,
             queue,
             init,
-            named,
             held,
             timers: BTreeSet::new(),
-            calls: HashMap::new(),
+            calls: BTreeMap::new(),
             next_ticket: 0,
             info: None,
             end: None,
@@ -119,6 +124,7 @@ impl Driver {
                 children.push(Some(Kept {
                     path: self.life.path().child(&name),
                     name,
+                    place: u64::MAX,
                     is_static: true,
                     child: Some(child),
                     settled: Some(Disposition::SupervisorEnded),
@@ -234,8 +240,15 @@ impl Driver {
                 start,
                 args,
                 timeout,
+                is_static,
             } => {
-                let outcome = self.start(slot, life, name, &*start, args, timeout).await;
+                let place = Place {
+                    slot,
+                    life,
+                    name,
+                    is_static,
+                };
+                let outcome = self.start(place, &*start, args, timeout).await;
                 return Some(Event::Started { slot, outcome });
             }
             Action::Init => {
@@ -243,7 +256,7 @@ impl Driver {
                 if let Ok(Some(spec)) = &answer
                     && spec.check().is_ok()
                 {
-                    self.rename_static(static_names(spec));
+                    self.name_static(&static_names(spec));
                 }
                 return Some(Event::Init(answer));
             }
@@ -305,16 +318,22 @@ impl Driver {
 
     async fn start(
         &mut self,
-        slot: SlotKey,
-        life: u64,
-        name: Name,
+        Place {
+            slot,
+            life,
+            name,
+            is_static,
+        }: Place,
         start: &dyn crate::StartChild,
         args: Option<crate::Args>,
         timeout: Option<Duration>,
     ) -> Outcome {
         self.info = None;
-        let is_static = self.named.contains(&name);
-        let left = self.held.remove(&name);
+        let left = if is_static {
+            self.held.remove(&name)
+        } else {
+            None
+        };
         let place = self.life.with_children(|children| {
             let at = slot as usize;
             if children.len() <= at {
@@ -323,6 +342,7 @@ impl Driver {
             let kept = children[at].get_or_insert_with(|| Kept {
                 path: self.life.path().child(&name),
                 name: name.clone(),
+                place: life,
                 is_static,
                 child: left,
                 settled: Some(Disposition::SupervisorEnded),
@@ -418,13 +438,12 @@ impl Driver {
         });
     }
 
-    fn rename_static(&mut self, named: HashSet<Name>) {
+    fn name_static(&mut self, named: &HashSet<Name>) {
         self.life.with_children(|children| {
             for kept in children.iter_mut().flatten() {
                 kept.is_static = kept.is_static || named.contains(&kept.name);
             }
         });
-        self.named.extend(named);
     }
 
     fn child(&self, slot: SlotKey) -> Option<Arc<dyn Child>> {

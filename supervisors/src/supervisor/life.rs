@@ -72,6 +72,8 @@ impl Home {
 pub(crate) struct Kept {
     pub(crate) name: Name,
     pub(crate) path: Path,
+    /// Its place in the start order.
+    pub(crate) place: u64,
     /// Named by init: it may come back with the next life.
     pub(crate) is_static: bool,
     /// The last life.
@@ -201,6 +203,8 @@ impl Life {
             State::Ended => return,
         };
         self.calls.close();
+        let mut children: Vec<Kept> = children.into_iter().flatten().collect();
+        children.sort_by_key(|kept| kept.place);
         if had_begun {
             self.env().observer().report(&Report::SupervisorEnded {
                 supervisor: self.path().clone(),
@@ -209,14 +213,14 @@ impl Life {
             });
         }
         if kill {
-            for kept in children.iter().flatten() {
+            for kept in &children {
                 if let (Some(child), None) = (&kept.child, kept.settled) {
                     child.kill();
                 }
             }
         }
         let mut held = Vec::new();
-        for kept in children.into_iter().flatten() {
+        for kept in children {
             let Some(child) = kept.child else { continue };
             if !kept.is_static {
                 child.settle(Disposition::Removed);

@@ -53,13 +53,12 @@ async fn start(init: Arc<dyn SupervisorInit>, link: Link) -> Result<Started, Sta
     let Some(spec) = run_init(&*init)? else {
         return Err(StartError::Ignore);
     };
-    let named = static_names(&spec);
     let core = Core::new(spec, link.env().jitter_seed())?;
     let held: HashMap<Name, _> = home.take_held().into_iter().collect();
     let (queue, inputs) = mpsc::unbounded_channel();
     let life = Arc::new(Life::new(home, link, queue));
     let guard = KillOnDrop(Some(life.clone()));
-    let mut driver = Driver::new(life.clone(), core, inputs, init, named, held);
+    let mut driver = Driver::new(life.clone(), core, inputs, init, held);
     driver.begin().await?;
     life.begin();
     life.env().observer().report(&Report::SupervisorStarted {
