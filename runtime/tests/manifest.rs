@@ -602,3 +602,41 @@ replicas = 1
     assert!(manifest.to_scenario(&[path("/nobody")]).is_err());
     assert!(manifest.to_scenario(&[Path::root()]).is_err());
 }
+
+proptest::proptest! {
+    /// Whatever a text has in it, it is accepted or refused with places that are in it.
+    #[test]
+    fn no_text_is_too_strange(text in ".{0,400}") {
+        every_mistake_is_in_the_text(&text);
+    }
+
+    /// The same for texts that are nearly right.
+    #[test]
+    fn no_manifest_is_too_broken(
+        at in 0..WHOLE.len(),
+        length in 0..60_usize,
+        piece in "[\\[\\]{}=\"'a-z/0-9 \n.,#é-]{0,12}",
+    ) {
+        let end = (at + length).min(WHOLE.len());
+        proptest::prop_assume!(WHOLE.is_char_boundary(at) && WHOLE.is_char_boundary(end));
+        every_mistake_is_in_the_text(&format!("{}{piece}{}", &WHOLE[..at], &WHOLE[end..]));
+    }
+}
+
+fn every_mistake_is_in_the_text(text: &str) {
+    let Err(rejected) = Manifest::parse(text, &Two) else {
+        return;
+    };
+    assert!(!rejected.problems.is_empty());
+    let lines: Vec<&str> = text.split('\n').collect();
+    for problem in &rejected.problems {
+        let line = lines
+            .get(problem.line - 1)
+            .unwrap_or_else(|| panic!("{problem} is in no line"));
+        assert!(
+            (1..=line.chars().count() + 1).contains(&problem.column),
+            "{problem} is outside of {line:?}"
+        );
+        assert!(!problem.message.is_empty());
+    }
+}

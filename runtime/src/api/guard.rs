@@ -17,6 +17,14 @@ use std::panic::AssertUnwindSafe;
 
 /// Lets a request pass that comes from a local program.
 pub(super) async fn local_programs_only(request: Request, next: Next) -> Result<Response, Fault> {
+    // A target in absolute form has a host of its own, which counts before the header.
+    if let Some(authority) = request.uri().authority()
+        && !is_loopback(authority.as_str())
+    {
+        return Err(foreign_host(format!(
+            "{authority} is not a name of this machine's loopback"
+        )));
+    }
     check(request.headers())?;
     Ok(next.run(request).await)
 }

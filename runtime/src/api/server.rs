@@ -1,4 +1,4 @@
-//! The server: a thread of its own with a tokio runtime of its own, so that agents which hold all of their workers cannot
+//! The server: threads of its own with a tokio runtime of their own, so that agents which hold all of their workers cannot
 //! keep it from answering.
 
 use super::guard;
@@ -14,6 +14,9 @@ use tokio::sync::{oneshot, watch};
 
 /// How long answers that are under way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// Threads that answer. With two, a probe does not wait behind the listing of a million actors.
+const WORKERS: usize = 2;
 
 /// What every handler has. Cheap to clone.
 #[derive(Clone)]
@@ -78,7 +81,9 @@ impl ApiServer {
         let listener = TcpListener::bind(address).map_err(bind)?;
         listener.set_nonblocking(true).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("swarm-api")
             .enable_all()
             .build()
             .map_err(ServeError::Thread)?;
@@ -98,6 +103,7 @@ impl ApiServer {
                 if let Err(error) = runtime.block_on(serve(listener, api)) {
                     tracing::error!(%error, "the API has ended");
                 }
+                runtime.shutdown_background();
                 // Whoever waits may have gone away.
                 let _ = end.send(());
             })

@@ -190,7 +190,7 @@ pub struct ActorsQuery {
     /// `path` (default), `mailbox`, `restarts`, `handled` or `age`; all but `path` biggest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort: Option<String>,
-    /// At most so many.
+    /// At most so many; never more than 100000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Only members of this group.

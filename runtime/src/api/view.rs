@@ -4,9 +4,9 @@ use super::types::{
     ActorDetail, ActorSummary, ActorsQuery, DeadLetterDetail, DeadLetterSummary, EventRecord,
     ExitSummary, RecentMessage, Supervision, Time, TreeNode, TurnSummary,
 };
-use crate::manifest::{Declaration, Manifest, Supervisor};
+use crate::manifest::{Child, Children, Declaration, Manifest, Supervisor};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use swarm_actors::{ActorInfo, CrashReport, DeadLetter, DeathCause, Event, FlightRecord, What};
 use swarm_protocols::{AclMessage, ExitReason, Path};
@@ -177,103 +177,118 @@ pub(super) fn tree(
     top: &Path,
     depth: Option<u64>,
 ) -> Option<TreeNode> {
+    let declared = Declarations::of(manifest);
     let mut known: HashMap<&str, &ActorInfo> = HashMap::with_capacity(actors.len());
-    let mut below: BTreeMap<&str, Vec<&ActorInfo>> = BTreeMap::new();
-    let parents: Vec<_> = actors.iter().map(|actor| actor.path.parent()).collect();
-    for (actor, parent) in actors.iter().zip(&parents) {
+    let mut below: HashMap<String, Vec<(usize, &ActorInfo)>> = HashMap::new();
+    for actor in actors {
         known.insert(actor.path.as_str(), actor);
-        if let Some(parent) = parent {
-            below.entry(parent.as_str()).or_default().push(actor);
+        if let Some(parent) = actor.path.parent() {
+            let place = declared
+                .find(&actor.path)
+                .map_or(usize::MAX, |(place, _)| place);
+            below.entry(parent.into()).or_default().push((place, actor));
         }
     }
-    let mut order = HashMap::new();
-    number(&manifest.root, &mut order);
     for children in below.values_mut() {
-        children.sort_by(|a, b| {
-            let place = |path: &Path| {
-                order
-                    .get(stem(path).as_str())
-                    .copied()
-                    .unwrap_or(usize::MAX)
-            };
-            let exact = |path: &Path| order.get(path.as_str()).copied();
-            exact(&a.path)
-                .unwrap_or_else(|| place(&a.path))
-                .cmp(&exact(&b.path).unwrap_or_else(|| place(&b.path)))
-                .then_with(|| natural(&a.path, &b.path))
+        children.sort_by(|(place_a, a), (place_b, b)| {
+            place_a.cmp(place_b).then_with(|| natural(&a.path, &b.path))
         });
     }
-    known
-        .contains_key(top.as_str())
-        .then(|| node(manifest, &known, &below, top, depth))
+    let view = TreeView { declared, below };
+    known.get(top.as_str()).map(|info| view.node(info, depth))
 }
 
-/// The path without a replica's number.
-fn stem(path: &Path) -> String {
-    match path.as_str().rsplit_once('-') {
-        Some((stem, number)) if number.parse::<u32>().is_ok() => stem.to_owned(),
-        _ => path.to_string(),
+/// What a manifest declares, by path, with its place in the order of the file.
+struct Declarations<'m>(HashMap<&'m str, (usize, Declaration<'m>)>);
+
+impl<'m> Declarations<'m> {
+    fn of(manifest: &'m Manifest) -> Self {
+        let mut declarations = Self(HashMap::new());
+        declarations.add(&manifest.root);
+        declarations
     }
-}
 
-/// Gives every declared path its place in the order of the file.
-fn number(supervisor: &Supervisor, order: &mut HashMap<String, usize>) {
-    for child in supervisor.static_children() {
-        order.insert(child.path().to_string(), order.len());
-        if let crate::manifest::Child::Supervisor(inner) = child {
-            number(inner, order);
+    fn add(&mut self, supervisor: &'m Supervisor) {
+        let place = self.0.len();
+        self.0.insert(
+            supervisor.path.as_str(),
+            (place, Declaration::Supervisor(supervisor)),
+        );
+        for child in supervisor.static_children() {
+            match child {
+                Child::Supervisor(inner) => self.add(inner),
+                Child::Agent(agent) => {
+                    let place = self.0.len();
+                    self.0
+                        .insert(agent.path.as_str(), (place, Declaration::Agent(agent)));
+                }
+            }
+        }
+    }
+
+    /// As [`Manifest::find`], in constant time.
+    fn find(&self, path: &Path) -> Option<(usize, Declaration<'m>)> {
+        let stem = || path.as_str().rsplit_once('-').map(|(stem, _)| stem);
+        for candidate in [Some(path.as_str()), stem()].into_iter().flatten() {
+            match self.0.get(candidate) {
+                Some((place, Declaration::Agent(agent))) if agent.is_at(path) => {
+                    return Some((*place, Declaration::Agent(agent)));
+                }
+                Some((place, Declaration::Supervisor(supervisor))) if &supervisor.path == path => {
+                    return Some((*place, Declaration::Supervisor(supervisor)));
+                }
+                _ => {}
+            }
+        }
+        match self.0.get(path.parent()?.as_str())? {
+            (place, Declaration::Supervisor(supervisor)) => match &supervisor.children {
+                Children::Template { agent, .. } => Some((*place, Declaration::Template(agent))),
+                Children::Static(_) => None,
+            },
+            _ => None,
         }
     }
 }
 
-fn node(
-    manifest: &Manifest,
-    known: &HashMap<&str, &ActorInfo>,
-    below: &BTreeMap<&str, Vec<&ActorInfo>>,
-    path: &Path,
-    depth: Option<u64>,
-) -> TreeNode {
-    let info = known.get(path.as_str());
-    let children = below.get(path.as_str()).map_or(&[][..], Vec::as_slice);
-    let (restart, flags) = match manifest.find(path) {
-        Some(Declaration::Supervisor(supervisor)) => (
-            (!path.is_root()).then_some(supervisor.child.restart),
-            Some(supervision(&supervisor.flags)),
-        ),
-        Some(Declaration::Agent(agent) | Declaration::Template(agent)) => {
-            (Some(agent.child.restart), None)
+struct TreeView<'m, 'a> {
+    declared: Declarations<'m>,
+    below: HashMap<String, Vec<(usize, &'a ActorInfo)>>,
+}
+
+impl TreeView<'_, '_> {
+    fn node(&self, info: &ActorInfo, depth: Option<u64>) -> TreeNode {
+        let path = &info.path;
+        let children = self.below.get(path.as_str()).map_or(&[][..], Vec::as_slice);
+        let (restart, flags) = match self.declared.find(path) {
+            Some((_, Declaration::Supervisor(supervisor))) => (
+                (!path.is_root()).then_some(supervisor.child.restart),
+                Some(supervision(&supervisor.flags)),
+            ),
+            Some((_, Declaration::Agent(agent) | Declaration::Template(agent))) => {
+                (Some(agent.child.restart), None)
+            }
+            None => (None, None),
+        };
+        let shown = depth != Some(0);
+        TreeNode {
+            path: path.to_string(),
+            kind: info.kind.clone(),
+            state: info.state.as_str().to_owned(),
+            restarts: info.restarts.into(),
+            mailbox: info.mailbox,
+            incarnation: info.incarnation.0,
+            restart: restart.map(|restart| restart_word(restart).to_owned()),
+            supervision: flags,
+            children: if shown {
+                children
+                    .iter()
+                    .map(|(_, child)| self.node(child, depth.map(|depth| depth - 1)))
+                    .collect()
+            } else {
+                Vec::new()
+            },
+            omitted: if shown { 0 } else { children.len() as u64 },
         }
-        None => (None, None),
-    };
-    let shown = depth != Some(0);
-    TreeNode {
-        path: path.to_string(),
-        kind: info.map_or_else(|| "supervisor".to_owned(), |info| info.kind.clone()),
-        state: info
-            .map_or("stopped", |info| info.state.as_str())
-            .to_owned(),
-        restarts: info.map_or(0, |info| info.restarts.into()),
-        mailbox: info.map_or(0, |info| info.mailbox),
-        incarnation: info.map_or(0, |info| info.incarnation.0),
-        restart: restart.map(|restart| restart_word(restart).to_owned()),
-        supervision: flags,
-        children: if shown {
-            children
-                .iter()
-                .map(|child| {
-                    node(
-                        manifest,
-                        known,
-                        below,
-                        &child.path,
-                        depth.map(|depth| depth - 1),
-                    )
-                })
-                .collect()
-        } else {
-            Vec::new()
-        },
-        omitted: if shown { 0 } else { children.len() as u64 },
     }
 }
 

@@ -103,7 +103,7 @@ impl<'t> Problems<'t> {
     /// All mistakes in the order of the text.
     pub(super) fn into_sorted(mut self) -> Vec<Problem> {
         self.found
-            .sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+            .sort_by_key(|problem| (problem.line, problem.column));
         self.found.dedup();
         self.found
     }

@@ -99,3 +99,97 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Behaviours, NodeOptions};
+    use super::*;
+    use crate::manifest::Manifest;
+    use swarm_actors::{Agent, Failure, NoMessage, Turn};
+    use swarm_protocols::{ExitReason, Name};
+    use tokio::sync::mpsc;
+
+    /// Never done with its cleanup.
+    struct Clinging;
+
+    impl Agent for Clinging {
+        type Message = NoMessage;
+
+        async fn handle(
+            &mut self,
+            _: &mut Turn<'_, Self>,
+            message: NoMessage,
+        ) -> Result<(), Failure> {
+            match message {}
+        }
+
+        async fn terminate(&mut self, _: &ExitReason) {
+            std::future::pending().await
+        }
+    }
+
+    async fn node(manifest: &str) -> Node {
+        let behaviours = Behaviours::new().with("clinging", "never stops", |_| Ok(|| Clinging));
+        let manifest = Manifest::parse(manifest, &behaviours).expect("valid");
+        let name = Name::new("n1").expect("a name");
+        let node = Node::new(NodeOptions::new(name, manifest, behaviours));
+        node.start_tree().await.expect("starts");
+        node
+    }
+
+    const CLINGING: &str = "[agent.\"/a\"]\nbehaviour = \"clinging\"\nshutdown = \"infinity\"\n";
+
+    /// Stops a node that gets so many signals at once.
+    async fn stop(manifest: &str, deadline: Duration, signals: usize) -> Ended {
+        let node = node(manifest).await;
+        let (tell, mut told) = mpsc::channel(signals.max(1));
+        for _ in 0..signals {
+            tell.send(()).await.expect("room");
+        }
+        let order = StopOrder {
+            deadline,
+            exit_on_tree_failure: true,
+        };
+        let ended = stop_when_told(&node, order, async || {
+            if told.recv().await.is_none() {
+                pending::<()>().await;
+            }
+        });
+        ended.await
+    }
+
+    #[tokio::test]
+    async fn one_signal_stops_in_order() {
+        let patient = Duration::from_secs(10);
+        assert_eq!(stop("", patient, 1).await, Ended::InOrder);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_never_stops_is_killed_at_the_deadline() {
+        let short = Duration::from_millis(50);
+        assert_eq!(stop(CLINGING, short, 1).await, Ended::AtDeadline);
+    }
+
+    #[tokio::test]
+    async fn a_second_signal_stops_at_once() {
+        let forever = Duration::from_secs(3600);
+        assert_eq!(stop(CLINGING, forever, 2).await, Ended::Forced);
+    }
+
+    #[tokio::test]
+    async fn a_failed_tree_ends_the_wait_where_it_should() {
+        let node = node("").await;
+        node.system().tree().expect("runs").kill();
+        let order = StopOrder {
+            deadline: Duration::from_secs(10),
+            exit_on_tree_failure: true,
+        };
+        let ended = stop_when_told(&node, order, async || pending::<()>().await).await;
+        assert_eq!(
+            ended,
+            Ended::TreeFailed {
+                reason: "killed".to_owned()
+            }
+        );
+    }
+}

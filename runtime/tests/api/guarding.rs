@@ -24,6 +24,15 @@ async fn a_foreign_host_is_refused_on_every_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_target_in_absolute_form_does_not_get_around_the_host() {
+    let served = Served::start(ECHO).await;
+    let answer = served
+        .raw("GET http://evil.example/livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await;
+    assert_eq!(answer.fault(), (403, "foreign-host".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_web_page_of_another_origin_is_refused() {
     let served = Served::start(ECHO).await;
     let host = served.address();

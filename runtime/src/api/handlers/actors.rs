@@ -27,6 +27,9 @@ const EFFECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is looked for.
 const EFFECT_INTERVAL: Duration = Duration::from_millis(5);
 
+/// Actors in one answer: some 30 MB.
+const LIMIT_MAX: usize = 100_000;
+
 fn births(api: &Api) -> Births {
     let system = api.node.system();
     Births::of(&system.events().since(0, usize::MAX), system.wall_ms())
@@ -34,8 +37,9 @@ fn births(api: &Api) -> Births {
 
 pub(in crate::api) async fn list(
     State(api): State<Api>,
-    QueryOf(query): QueryOf<ActorsQuery>,
+    QueryOf(mut query): QueryOf<ActorsQuery>,
 ) -> Result<Json<ActorsAnswer>, Fault> {
+    query.limit = Some(query.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX));
     let sort = match query.sort.as_deref() {
         None => Sort::Path,
         Some(word) => Sort::of(word).ok_or_else(|| {
