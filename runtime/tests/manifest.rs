@@ -71,6 +71,8 @@ restart = "transient"
 shutdown = "brutal_kill"
 groups = ["workers", "texts"]
 turn_deadline = "1m30s"
+sleep_after = "1h"
+dedicated = true
 start_timeout = "2s"
 restart_delay = { initial = "10ms", max = "1s", jitter = 0 }
 mailbox = { capacity = 7, when_full = "drop-oldest", on_crash = "keep", redeliver = 2 }
@@ -127,6 +129,10 @@ fn every_setting_arrives_in_the_tree() {
     assert_eq!(
         worker.turn_deadline,
         TurnDeadline::Within(Duration::from_secs(90))
+    );
+    assert_eq!(
+        (worker.sleep_after, worker.dedicated),
+        (Some(Duration::from_secs(3600)), true)
     );
     assert_eq!(worker.mailbox.capacity, 7);
     assert_eq!(worker.mailbox.when_full, WhenFull::DropOldest);

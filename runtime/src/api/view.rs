@@ -6,7 +6,7 @@ use super::types::{
 };
 use crate::manifest::{Child, Children, Declaration, Manifest, Supervisor};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use swarm_actors::{ActorInfo, CrashReport, DeadLetter, DeathCause, Event, FlightRecord, What};
 use swarm_protocols::{AclMessage, ExitReason, Path};
@@ -463,16 +463,22 @@ pub(super) fn acl_content(message: &AclMessage) -> Value {
 /// The content language of an ACL message that carries JSON.
 pub(super) const JSON_LANGUAGE: &str = "application/json";
 
-/// Whether the last that was heard of the actor's present life is that its turn does not yield.
-pub(super) fn is_stuck(history: &[Arc<Event>], path: &Path) -> bool {
-    history
-        .iter()
-        .rev()
-        .filter(|event| event.path.as_ref() == Some(path))
-        .find_map(|event| match event.what {
-            What::Stuck { .. } => Some(true),
-            What::Started | What::Exited { .. } | What::TurnCut { .. } => Some(false),
-            _ => None,
-        })
-        .unwrap_or(false)
+/// The actors of which the last that was heard is that their turn does not yield.
+pub(super) fn stuck(history: &[Arc<Event>]) -> BTreeSet<&Path> {
+    let mut stuck = BTreeSet::new();
+    for event in history {
+        let Some(path) = &event.path else {
+            continue;
+        };
+        match event.what {
+            What::Stuck { .. } => {
+                stuck.insert(path);
+            }
+            What::Started | What::Exited { .. } | What::TurnCut { .. } => {
+                stuck.remove(path);
+            }
+            _ => {}
+        }
+    }
+    stuck
 }

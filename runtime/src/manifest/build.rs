@@ -144,6 +144,8 @@ fn agent(declared: DeclaredAgent) -> Agent {
             Some(Span::Finite(duration)) => TurnDeadline::Within(duration),
             Some(Span::Infinite) => TurnDeadline::Unlimited,
         },
+        sleep_after: declared.sleep_after.map(|idle| idle.value),
+        dedicated: declared.dedicated.is_some_and(|dedicated| dedicated.value),
         mailbox: declared.mailbox,
     }
 }

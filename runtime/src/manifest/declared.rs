@@ -127,6 +127,8 @@ pub(super) struct DeclaredAgent {
     pub(super) groups: Vec<Name>,
     pub(super) registered: Option<Located<Name>>,
     pub(super) turn_deadline: Option<Located<Span>>,
+    pub(super) sleep_after: Option<Located<Duration>>,
+    pub(super) dedicated: Option<Located<bool>>,
     pub(super) mailbox: Mailbox,
     pub(super) config: serde_json::Value,
     pub(super) config_span: Range<usize>,
@@ -390,6 +392,8 @@ fn agent(
     let groups = section.names(problems, "groups");
     let registered = section.name(problems, "registered");
     let turn_deadline = section.deadline(problems, "turn_deadline");
+    let sleep_after = section.duration(problems, "sleep_after");
+    let dedicated = section.boolean(problems, "dedicated");
     let mailbox = section
         .section(problems, "mailbox")
         .map(|table| mailbox(table, problems))
@@ -423,6 +427,8 @@ fn agent(
         groups,
         registered,
         turn_deadline,
+        sleep_after,
+        dedicated,
         mailbox,
         config,
         config_span,

@@ -61,6 +61,10 @@ pub struct Agent {
     pub registered: Option<Name>,
     /// How long one turn may take; none: as long as it likes.
     pub turn_deadline: TurnDeadline,
+    /// After how long without a message its shell is taken down; none: never.
+    pub sleep_after: Option<Duration>,
+    /// Whether its turns run on a thread of its own.
+    pub dedicated: bool,
     /// Its mailbox.
     pub mailbox: Mailbox,
 }

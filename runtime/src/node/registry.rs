@@ -4,7 +4,7 @@ use crate::manifest::{self, BehaviourCatalogue, ConfigFault, OnCrash, TurnDeadli
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use swarm_actors::{Agent, AgentSpec, MailboxOptions, System};
+use swarm_actors::{Agent, AgentSpec, MailboxOptions, Placement, System};
 use swarm_supervisors::ChildSpec;
 
 /// The behaviours that a program has. Made once, at its start, and handed to the node; nothing is registered behind its back.
@@ -82,6 +82,12 @@ where
         }
         if let Some(name) = &agent.registered {
             spec = spec.registered(name.clone());
+        }
+        if let Some(idle) = agent.sleep_after {
+            spec = spec.sleep_after(idle);
+        }
+        if agent.dedicated {
+            spec = spec.placement(Placement::Dedicated);
         }
         match agent.turn_deadline {
             TurnDeadline::Default => {}

@@ -80,7 +80,7 @@ pub(in crate::api) async fn show(
             let started_ms = system.wall_ms().saturating_sub(system.now_ms());
             let mut detail = view::detail(&agent.detail(), &births, started_ms);
             if let Some(turn) = &mut detail.turn {
-                turn.stuck = view::is_stuck(&system.events().since(0, usize::MAX), &path);
+                turn.stuck = view::stuck(&system.events().since(0, usize::MAX)).contains(&path);
             }
             detail
         }

@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 /// What "the last five minutes" are in milliseconds.
 const RECENT_MS: i64 = 5 * 60 * 1000;
 
+/// How many actors are named as stuck.
+const ALARMS_MAX: usize = 20;
+
 pub(in crate::api) async fn live() -> Json<LiveAnswer> {
     Json(LiveAnswer { live: true })
 }
@@ -63,6 +66,13 @@ pub(in crate::api) async fn status(State(api): State<Api>) -> Json<StatusAnswer>
         alarms.push(format!("{state}: {reason}"));
     }
     alarms.extend(node.alarms());
+    let stuck = view::stuck(&history);
+    alarms.extend(
+        stuck
+            .iter()
+            .take(ALARMS_MAX)
+            .map(|path| format!("{path} holds its thread without yielding")),
+    );
     Json(StatusAnswer {
         node: node.name().to_string(),
         state,
