@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much text is worked on before other agents get their turn: some tens of microseconds of work.
 const PIECE_BYTES: usize = 64 << 10;
@@ -14,8 +14,18 @@ const PIECE_BYTES: usize = 64 << 10;
 /// The longest sleep that can be ordered: an hour. The attempt's deadline is the bound that counts.
 const SLEEP_MS_MAX: u64 = 3_600_000;
 
+/// The longest spin that can be ordered: nothing but the end of the process stops one before its time.
+const SPIN_MS_MAX: u64 = 10_000;
+
+/// The input of `sleep` and `spin`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Time {
+    ms: u64,
+}
+
 /// All tasks, each with what it does; the first is the one to try.
-pub const TASKS: [(&str, &str); 9] = [
+pub const TASKS: [(&str, &str); 10] = [
     ("word-count", "text -> {\"words\",\"lines\",\"bytes\"}"),
     (
         "count-lines",
@@ -31,6 +41,7 @@ pub const TASKS: [(&str, &str); 9] = [
     ("fail", "any -> failure; the worker lives"),
     ("panic", "any -> the worker panics"),
     ("hang", "any -> the worker never answers"),
+    ("spin", "{\"ms\"} -> {\"spun_ms\"}: holds its thread"),
 ];
 
 /// Why a task gave no output though the worker lives.
@@ -101,15 +112,19 @@ pub(super) async fn perform(task: &str, input: &RawValue) -> Result<Box<RawValue
             Ok(output(&upper))
         }
         "sleep" => {
-            #[derive(Deserialize)]
-            #[serde(deny_unknown_fields)]
-            struct Input {
-                ms: u64,
-            }
-            let Input { ms } = read("sleep", input)?;
+            let Time { ms } = read("sleep", input)?;
             let ms = ms.min(SLEEP_MS_MAX);
             tokio::time::sleep(Duration::from_millis(ms)).await;
             Ok(output(&json!({ "slept_ms": ms })))
+        }
+        "spin" => {
+            let Time { ms } = read("spin", input)?;
+            let ms = ms.min(SPIN_MS_MAX);
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_millis(ms) {
+                std::hint::spin_loop();
+            }
+            Ok(output(&json!({ "spun_ms": ms })))
         }
         "fail" => Err(TaskError::Ordered {
             input: input.get().to_owned(),

@@ -7,6 +7,7 @@
 //! A node is reached through its public API alone. The exceptions run a node in this process: `up`, and `dispatch` with a
 //! manifest.
 
+mod agent_threads;
 mod cli;
 mod client;
 mod commands;

@@ -1,5 +1,6 @@
 //! From the command line to the exit status.
 
+use crate::agent_threads::no_threads;
 use crate::cli::{Cli, Command, Format, Global};
 use crate::commands;
 use crate::exit::ExitStatus;
@@ -9,6 +10,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::io;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs `swarmctl` with these arguments, the program's name first, and says how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
@@ -18,18 +20,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Err(error) => return not_parsed(&error, &arguments),
     };
     let output = Output::new(&cli.global);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    // One thread for what the program itself does: it only waits, for answers, signals and the two ends of a pipe. Agents have
+    // threads of their own.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            output.failure(&Failure::new(
-                ExitStatus::Failed,
-                "no-threads",
-                format!("cannot start the program's threads: {error}"),
-                "check the limits on processes and memory (ulimit -a)",
-            ));
+            output.failure(&no_threads(&error));
             return ExitStatus::Failed;
         }
     };
@@ -83,10 +82,18 @@ async fn short(global: &Global, output: Output, command: Command) -> Result<Exit
     }
 }
 
-/// Ends when the user interrupts. Without a handler it never does, and the default of the system applies.
+/// Ends when the user or the system interrupts (SIGINT, SIGTERM). Without handlers it never does, and the default of the
+/// system applies.
 pub(crate) async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 

@@ -86,7 +86,9 @@ fn size(supervisor: &Supervisor) -> (u64, u64) {
             children
                 .iter()
                 .fold((1, 0), |(supervisors, agents), child| match child {
-                    Child::Agent(_) => (supervisors, agents + 1),
+                    Child::Agent(agent) => {
+                        (supervisors, agents + u64::from(agent.replicas.unwrap_or(1)))
+                    }
                     Child::Supervisor(inner) => {
                         let (inner_supervisors, inner_agents) = size(inner);
                         (supervisors + inner_supervisors, agents + inner_agents)

@@ -1,6 +1,7 @@
 //! `up`: a node in the foreground.
 
 use super::{config, log, manifest};
+use crate::agent_threads::AgentThreads;
 use crate::cli::{Global, Up};
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Stop};
@@ -48,7 +49,11 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
     let mut options =
         NodeOptions::new(settings.name.value.clone(), manifest, behaviours::builtin());
     options.data = Some(data.path().to_owned());
-    let node = Node::new(options);
+    let threads = AgentThreads::start()?;
+    let node = {
+        let _guard = threads.enter();
+        Node::new(options)
+    };
     let server = ApiServer::start(node.clone(), settings.api.value).map_err(|error| {
         let next_step = error.next_step();
         Failure::new(ExitStatus::Refused, "no-api", error.to_string(), next_step)

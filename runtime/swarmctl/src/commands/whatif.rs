@@ -148,7 +148,7 @@ fn of_manifest(
                     ExitStatus::NotFound,
                     "no-such-actor",
                     format!("{} declares no {path}", file.display()),
-                    format!("one of {}", paths(&manifest.root).join(", ")),
+                    one_of(&paths(&manifest.root)),
                 ));
             }
         };
@@ -207,6 +207,18 @@ fn paths(supervisor: &Supervisor) -> Vec<String> {
                 }
             })
             .collect(),
+    }
+}
+
+/// How many paths are named to somebody who named a wrong one.
+const PATHS_NAMED: usize = 8;
+
+fn one_of(paths: &[String]) -> String {
+    let named = paths[..paths.len().min(PATHS_NAMED)].join(", ");
+    match paths.len() {
+        0 => "a manifest with agents in it".to_owned(),
+        n if n > PATHS_NAMED => format!("one of {named}, … ({n} in all)"),
+        _ => format!("one of {named}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A node for the run alone: the tree of a manifest, without an API.
 
 use super::{Ended, How, Run};
+use crate::agent_threads::AgentThreads;
 use crate::cli::Dispatch;
 use crate::commands::{log, manifest};
 use crate::exit::ExitStatus;
@@ -26,6 +27,8 @@ const NAME: &str = "dispatch";
 pub(super) struct Embedded {
     node: Node,
     group: Name,
+    /// Dropped after the node.
+    _threads: AgentThreads,
 }
 
 impl Embedded {
@@ -43,7 +46,11 @@ impl Embedded {
         };
         let mut options = NodeOptions::new(name, manifest, behaviours::builtin());
         options.seed = asked.seed;
-        let node = Node::new(options);
+        let threads = AgentThreads::start()?;
+        let node = {
+            let _guard = threads.enter();
+            Node::new(options)
+        };
         node.start_tree().await.map_err(|error| {
             Failure::new(
                 ExitStatus::Failed,
@@ -76,6 +83,7 @@ impl Embedded {
         Ok(Self {
             node,
             group: group.clone(),
+            _threads: threads,
         })
     }
 
