@@ -3,18 +3,25 @@
 use super::fault::Fault;
 use super::guard::is_json;
 use crate::dispatch::LINE_BYTES_MAX;
-use axum::body::Bytes;
+use axum::body::BodyDataStream;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 /// The longest body, in bytes.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The longest body of a job: the longest line of a job file, and room for the fields around it.
 pub const JOB_BODY_BYTES_MAX: usize = LINE_BYTES_MAX + 64 * 1024;
+
+/// How much of a body that is too large is read before the answer.
+const HEARD_BYTES_MAX: usize = 1 << 30;
+/// How long that may take.
+const HEARD_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A JSON body of at most [`BODY_BYTES_MAX`].
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -92,47 +99,65 @@ fn bad_query(rejection: &QueryRejection) -> Fault {
     )
 }
 
-async fn read(request: Request, bytes_max: usize) -> Result<(HeaderMap, Bytes), Fault> {
+async fn read(request: Request, bytes_max: usize) -> Result<(HeaderMap, Vec<u8>), Fault> {
     let (parts, body) = request.into_parts();
-    let too_large = || {
-        Fault::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            format!("the body is longer than {bytes_max} bytes"),
-            "send less at once, or a file's name instead of its content",
-        )
-    };
+    let mut stream = body.into_data_stream();
     // A declared length is believed when it is too big: there is no need to read that much to say no.
     let declared = parts
         .headers
-        .get(axum::http::header::CONTENT_LENGTH)
+        .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.parse::<u64>().ok());
     if declared.is_some_and(|length| length > bytes_max as u64) {
-        return Err(too_large());
+        // Who asks first does not send when the answer is no.
+        if !parts.headers.contains_key(EXPECT) {
+            hear_out(stream).await;
+        }
+        return Err(too_large(bytes_max));
     }
-    match axum::body::to_bytes(body, bytes_max).await {
-        Ok(bytes) => Ok((parts.headers, bytes)),
-        Err(error) if is_length_limit(&error) => Err(too_large()),
-        Err(error) => Err(Fault::new(
-            StatusCode::BAD_REQUEST,
-            "body-unreadable",
-            format!("the body ended early: {error}"),
-            "send it again",
-        )),
+    let expected = declared.and_then(|length| usize::try_from(length).ok());
+    let mut bytes = Vec::with_capacity(expected.unwrap_or(0).min(bytes_max));
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| {
+            Fault::new(
+                StatusCode::BAD_REQUEST,
+                "body-unreadable",
+                format!("the body ended early: {error}"),
+                "send it again",
+            )
+        })?;
+        if bytes.len() + chunk.len() > bytes_max {
+            hear_out(stream).await;
+            return Err(too_large(bytes_max));
+        }
+        bytes.extend_from_slice(&chunk);
     }
+    Ok((parts.headers, bytes))
 }
 
-/// Whether reading stopped because of the bound and not because of the connection.
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string() == "length limit exceeded" {
-            return true;
+/// Reads on without keeping anything, for a bounded time and length. A connection that is closed while its client is still
+/// sending is reset, and many a client then never sees the answer.
+async fn hear_out(mut stream: BodyDataStream) {
+    let reading = async {
+        let mut heard = 0;
+        while let Some(Ok(chunk)) = stream.next().await {
+            heard += chunk.len();
+            if heard > HEARD_BYTES_MAX {
+                return;
+            }
         }
-        cause = error.source();
-    }
-    false
+    };
+    // Whether it came to an end makes no difference to the answer.
+    let _ = tokio::time::timeout(HEARD_TIME_MAX, reading).await;
+}
+
+fn too_large(bytes_max: usize) -> Fault {
+    Fault::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body-too-large",
+        format!("the body is longer than {bytes_max} bytes"),
+        "send less at once, or a file's name instead of its content",
+    )
 }
 
 fn not_json() -> Fault {

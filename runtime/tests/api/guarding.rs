@@ -74,8 +74,17 @@ async fn a_body_that_is_too_large_is_refused_and_the_node_goes_on() {
     let host = served.address();
     let answer = served
         .raw(&format!(
-            "POST /v1/actor/send HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            "POST /v1/actor/send HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
             BODY_BYTES_MAX + 1
+        ))
+        .await;
+    assert_eq!(answer.fault(), (413, "body-too-large".to_owned()));
+    // A client that sends it all without asking sees the answer too.
+    let body = "x".repeat(4 * BODY_BYTES_MAX);
+    let answer = served
+        .raw(&format!(
+            "POST /v1/actor/send HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
         ))
         .await;
     assert_eq!(answer.fault(), (413, "body-too-large".to_owned()));
@@ -84,9 +93,10 @@ async fn a_body_that_is_too_large_is_refused_and_the_node_goes_on() {
     let mut request = format!(
         "POST /v1/actor/send HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
     );
-    for _ in 0..9 {
+    for _ in 0..32 {
         request.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
     }
+    request.push_str("0\r\n\r\n");
     let answer = served.raw(&request).await;
     assert_eq!(answer.fault(), (413, "body-too-large".to_owned()));
     assert_eq!(served.get("/livez").await.status, 200);

@@ -1,0 +1,26 @@
+//! The wire form of the API: one type per request and answer, used by the server and by every Rust client.
+//!
+//! States and kinds are lowercase words, times are RFC 3339, durations are whole milliseconds in a field that ends in
+//! `_ms`. Answers may gain fields; requests refuse fields they do not know.
+
+mod actors;
+mod events;
+mod messages;
+mod node;
+mod work;
+
+pub use super::time::Time;
+pub use actors::{
+    ActionAnswer, ActorDetail, ActorQuery, ActorSummary, ActorsAnswer, ActorsQuery,
+    ChildSpecSummary, ExitSummary, PathRequest, RecentMessage, TurnSummary,
+};
+pub use events::{
+    DeadLetterDetail, DeadLetterSummary, DeadLettersAnswer, EventRecord, EventsAnswer, EventsQuery,
+    LaggedRecord, PurgeAnswer, ReplayAnswer,
+};
+pub use messages::{CallAnswer, CallRequest, SendAnswer, SendRequest};
+pub use node::{
+    ApiError, ErrorAnswer, LiveAnswer, NodeState, ReadyAnswer, StatusAnswer, Supervision, TreeNode,
+    TreeQuery, TreeStartAnswer,
+};
+pub use work::{ChaosReport, ChaosRequest, JobAnswer, JobRequest};
