@@ -10,7 +10,8 @@ pub(crate) fn about(bench: Bench) -> &'static str {
         Bench::PingPong1 => "one pair of agents passes a ball to and fro",
         Bench::PingPong100 => "a hundred pairs pass a ball each",
         Bench::FanIn => "8 senders to 1 receiver, 64-byte messages, bound 1024",
-        Bench::Ask => "100 clients ask one agent",
+        Bench::Ask => "100 clients ask one agent; only swarm's have a deadline",
+        Bench::AskDeadline => "100 clients ask one agent, each with a deadline",
         Bench::Restart => "from a panic to the first message that the new life handles",
         Bench::StartOnDemand => "a supervisor starts its agents, shells when first needed",
         Bench::StartAtOnce => "a supervisor starts its agents, shells and all",
@@ -32,6 +33,7 @@ pub(crate) fn subjects(bench: Bench) -> &'static [Subject] {
         | Bench::PingPong100
         | Bench::FanIn
         | Bench::Ask
+        | Bench::AskDeadline
         | Bench::IdleAwake
         | Bench::RoutingPaced
         | Bench::RoutingFull => &[Swarm, Ractor, RactorDefault, Kameo, Tokio],
@@ -82,7 +84,7 @@ pub(crate) fn bars(bench: Bench) -> Vec<Bar> {
         peer,
     };
     match bench {
-        Bench::PingPong1 => vec![],
+        Bench::PingPong1 | Bench::AskDeadline => vec![],
         Bench::PingPong100 => vec![most("cpu", 0.8, Some(Ractor))],
         Bench::FanIn => vec![most("cpu", 0.35, Some(Ractor))],
         Bench::Ask => vec![most("cpu", 0.55, Some(Ractor))],
@@ -136,6 +138,7 @@ mod tests {
     #[test]
     fn a_name_stands_for_one_bench_or_for_a_family() {
         assert_eq!(find("ask"), [Bench::Ask]);
+        assert_eq!(find("idle-memory"), [Bench::IdleAwake, Bench::IdleAsleep]);
         assert_eq!(find("ping-pong"), [Bench::PingPong1, Bench::PingPong100]);
         assert_eq!(find("ping-pong-1"), [Bench::PingPong1]);
         assert_eq!(find("start"), [Bench::StartOnDemand, Bench::StartAtOnce]);

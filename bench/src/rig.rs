@@ -54,6 +54,10 @@ impl Countdown {
         self.0.0.store(count, Ordering::Release);
     }
 
+    pub(crate) fn left(&self) -> u64 {
+        self.0.0.load(Ordering::Acquire)
+    }
+
     pub(crate) async fn wait(&self) {
         self.0.1.notified().await;
         assert_eq!(
@@ -116,7 +120,7 @@ struct Crash {
     base: Instant,
     at_nanos: AtomicU64,
     recoveries: Histogram,
-    recovered: Notify,
+    left: Countdown,
 }
 
 impl CrashClock {
@@ -125,29 +129,40 @@ impl CrashClock {
             base: Instant::now(),
             at_nanos: AtomicU64::new(0),
             recoveries: Histogram::new(),
-            recovered: Notify::new(),
+            left: Countdown::new(0),
         }))
+    }
+
+    /// Before a round of so many crashes.
+    pub(crate) fn expect(&self, crashes: u64) {
+        self.0.left.reset(crashes);
     }
 
     /// Called by the agent, as the last thing it does.
     pub(crate) fn crash(&self) -> ! {
+        let now = self.0.base.elapsed();
         self.0
             .at_nanos
-            .store(self.0.base.elapsed().as_nanos() as u64, Ordering::Release);
+            .store(now.as_nanos() as u64, Ordering::Release);
         panic!("on purpose");
     }
 
     /// Called by its next life with the first message.
     pub(crate) fn recovered(&self) {
         let crashed = Duration::from_nanos(self.0.at_nanos.load(Ordering::Acquire));
-        self.0
-            .recoveries
-            .record(self.0.base.elapsed().saturating_sub(crashed));
-        self.0.recovered.notify_one();
+        let took = self.0.base.elapsed().saturating_sub(crashed);
+        self.0.recoveries.record(took);
+        self.0.left.hit();
     }
 
+    /// How many crashes of the round have not been recovered from.
+    pub(crate) fn left(&self) -> u64 {
+        self.0.left.left()
+    }
+
+    /// Waits for the end of the round.
     pub(crate) async fn wait(&self) {
-        self.0.recovered.notified().await;
+        self.0.left.wait().await;
     }
 
     pub(crate) fn recoveries(&self) -> &Histogram {

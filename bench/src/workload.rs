@@ -10,6 +10,8 @@ pub(crate) const BOUND: usize = 1024;
 pub(crate) const SENDERS: u64 = 8;
 /// Clients of the ask bench.
 pub(crate) const CLIENTS: u64 = 100;
+/// How long a client of the ask bench waits at most, where it has a deadline. Long: none is to pass.
+pub(crate) const WITHIN: Duration = Duration::from_secs(30);
 /// Children of the kill bench.
 pub(crate) const VICTIMS: usize = 1000;
 /// Supervisors below the root of the tree bench.
@@ -44,6 +46,7 @@ pub(crate) enum Bench {
     PingPong100,
     FanIn,
     Ask,
+    AskDeadline,
     Restart,
     StartOnDemand,
     StartAtOnce,
@@ -58,11 +61,12 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::PingPong1,
         Self::PingPong100,
         Self::FanIn,
         Self::Ask,
+        Self::AskDeadline,
         Self::Restart,
         Self::StartOnDemand,
         Self::StartAtOnce,
@@ -82,6 +86,7 @@ impl Bench {
             Self::PingPong100 => "ping-pong-100",
             Self::FanIn => "fan-in",
             Self::Ask => "ask",
+            Self::AskDeadline => "ask-with-deadline",
             Self::Restart => "restart",
             Self::StartOnDemand => "start-on-demand",
             Self::StartAtOnce => "start-at-once",

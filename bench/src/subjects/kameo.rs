@@ -7,8 +7,8 @@ use crate::subjects::figures::{
     idle_sample, latency_sample, restart_sample, rounds_sample, start_sample,
 };
 use crate::workload::{
-    BOUND, Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, VICTIMS, Xorshift,
-    warm_up,
+    BOUND, Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, VICTIMS, WITHIN,
+    Xorshift, warm_up,
 };
 use kameo::actor::{Actor, ActorRef, Spawn};
 use kameo::error::Infallible;
@@ -22,7 +22,8 @@ pub(crate) fn run(bench: Bench, scale: Scale) -> Option<Sample> {
         Bench::PingPong1 => block_on(ping_pong(1, scale.round_trips())),
         Bench::PingPong100 => block_on(ping_pong(100, scale.round_trips())),
         Bench::FanIn => block_on(fan_in(scale.fan_in())),
-        Bench::Ask => block_on(ask(scale.asks())),
+        Bench::Ask => block_on(ask(scale.asks(), None)),
+        Bench::AskDeadline => block_on(ask(scale.asks(), Some(WITHIN))),
         Bench::Restart => block_on(restart(scale.crashes())),
         Bench::StartOnDemand | Bench::StartAtOnce => block_on(start(scale.starts())),
         Bench::IdleAwake => block_on(idle(scale.idle())),
@@ -190,7 +191,7 @@ impl Message<Question> for Oracle {
     }
 }
 
-async fn ask(asks: u64) -> Sample {
+async fn ask(asks: u64, within: Option<Duration>) -> Sample {
     let oracle = Oracle::spawn_with_mailbox(Oracle, mailbox::bounded(BOUND));
     let round = async |asks: u64| {
         let meter = Meter::start();
@@ -199,7 +200,16 @@ async fn ask(asks: u64) -> Sample {
                 let oracle = oracle.clone();
                 tokio::spawn(async move {
                     for question in 0..asks / CLIENTS {
-                        let answer = oracle.ask(Question(question)).send().await;
+                        let answer = match within {
+                            None => oracle.ask(Question(question)).send().await,
+                            Some(within) => {
+                                oracle
+                                    .ask(Question(question))
+                                    .reply_timeout(within)
+                                    .send()
+                                    .await
+                            }
+                        };
                         assert!(matches!(answer, Ok(answer) if answer == question + 1));
                     }
                 })
@@ -251,11 +261,12 @@ async fn restart(crashes: u64) -> Sample {
     let supervisor = Supervisor::spawn(Supervisor);
     let fragile = Fragile::supervise(&supervisor, Fragile(clock.clone()))
         .restart_limit(u32::MAX, Duration::from_secs(1))
-        .spawn()
+        .spawn_with_mailbox(mailbox::bounded(BOUND))
         .await;
     // What arrives before the start is done is lost when one of it crashes.
     fragile.wait_for_startup().await;
     let round = async |crashes: u64| {
+        clock.expect(crashes);
         let meter = Meter::start();
         for _ in 0..crashes {
             fragile
@@ -268,8 +279,8 @@ async fn restart(crashes: u64) -> Sample {
                 .send()
                 .await
                 .expect("the mailbox outlives a crash");
-            clock.wait().await;
         }
+        clock.wait().await;
         meter.stop()
     };
     round(warm_up(crashes)).await;

@@ -5,10 +5,11 @@ use crate::rig::{Countdown, Histogram, block_on, paced};
 use crate::sample::Sample;
 use crate::subjects::figures::{idle_sample, latency_sample};
 use crate::workload::{
-    BOUND, Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, Xorshift, warm_up,
+    BOUND, Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, WITHIN, Xorshift,
+    warm_up,
 };
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) fn run(bench: Bench, scale: Scale) -> Option<Sample> {
@@ -16,7 +17,8 @@ pub(crate) fn run(bench: Bench, scale: Scale) -> Option<Sample> {
         Bench::PingPong1 => block_on(ping_pong(1, scale.round_trips())),
         Bench::PingPong100 => block_on(ping_pong(100, scale.round_trips())),
         Bench::FanIn => block_on(fan_in(scale.fan_in())),
-        Bench::Ask => block_on(ask(scale.asks())),
+        Bench::Ask => block_on(ask(scale.asks(), None)),
+        Bench::AskDeadline => block_on(ask(scale.asks(), Some(WITHIN))),
         Bench::IdleAwake => block_on(idle(scale.idle())),
         Bench::RoutingPaced => block_on(routing_paced(scale)),
         Bench::RoutingFull => block_on(routing_full(scale.hops())),
@@ -93,7 +95,7 @@ async fn fan_in(messages: u64) -> Sample {
     Sample::per_op(spent, messages).with_rate("messages/s", spent, messages)
 }
 
-async fn ask(asks: u64) -> Sample {
+async fn ask(asks: u64, within: Option<Duration>) -> Sample {
     let (sender, mut receiver) = mpsc::channel::<(u64, oneshot::Sender<u64>)>(BOUND);
     tokio::spawn(async move {
         while let Some((question, answer)) = receiver.recv().await {
@@ -112,7 +114,13 @@ async fn ask(asks: u64) -> Sample {
                             .send((question, answer))
                             .await
                             .expect("the callee lives");
-                        assert_eq!(answered.await, Ok(question + 1));
+                        let answered = match within {
+                            None => answered.await,
+                            Some(within) => tokio::time::timeout(within, answered)
+                                .await
+                                .expect("in time"),
+                        };
+                        assert_eq!(answered, Ok(question + 1));
                     }
                 })
             })

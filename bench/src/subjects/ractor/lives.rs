@@ -1,7 +1,7 @@
 //! Starting, crashing, killing: what ractor pays for the lives of its actors.
 
 use super::{Ended, spawn};
-use crate::measure::{Meter, resident_bytes};
+use crate::measure::{Meter, Spent, resident_bytes};
 use crate::rig::{Countdown, CrashClock, silence_panics};
 use crate::sample::Sample;
 use crate::subjects::figures::{
@@ -41,7 +41,7 @@ impl Actor for Fragile {
     }
 }
 
-/// Starts a new actor for each that failed, and sends it the probe that the old one's mailbox has lost.
+/// Starts a new actor for each that failed, and sends it what would wait in a mailbox that outlives a crash.
 struct Respawner;
 
 #[derive(Clone)]
@@ -91,10 +91,25 @@ impl Actor for Respawner {
                 Fragile::spawn_linked(None, Fragile, current.clock.clone(), myself.get_cell())
                     .await?;
             current.set(actor.clone());
+            let left = current.clock.left();
             actor.send_message(Push::Probe)?;
+            if left > 1 {
+                actor.send_message(Push::Crash)?;
+            }
         }
         Ok(())
     }
+}
+
+async fn crash_and_recover(current: &Current, crashes: u64) -> Spent {
+    current.clock.expect(crashes);
+    let meter = Meter::start();
+    current
+        .get()
+        .send_message(Push::Crash)
+        .expect("the actor lives");
+    current.clock.wait().await;
+    meter.stop()
 }
 
 pub(super) async fn restart(crashes: u64) -> Sample {
@@ -104,19 +119,8 @@ pub(super) async fn restart(crashes: u64) -> Sample {
         actor: Arc::default(),
     };
     let _supervisor = spawn(Respawner, current.clone()).await;
-    let round = async |crashes: u64| {
-        let meter = Meter::start();
-        for _ in 0..crashes {
-            current
-                .get()
-                .send_message(Push::Crash)
-                .expect("the actor lives");
-            current.clock.wait().await;
-        }
-        meter.stop()
-    };
-    round(warm_up(crashes)).await;
-    let spent = round(crashes).await;
+    crash_and_recover(&current, warm_up(crashes)).await;
+    let spent = crash_and_recover(&current, crashes).await;
     restart_sample(spent, crashes, current.clock.recoveries())
 }
 
@@ -127,20 +131,10 @@ pub(super) async fn flat_restarts(crashes: u64) -> Sample {
         actor: Arc::default(),
     };
     let _supervisor = spawn(Respawner, current.clone()).await;
-    let round = async |crashes: u64| {
-        for _ in 0..crashes {
-            current
-                .get()
-                .send_message(Push::Crash)
-                .expect("the actor lives");
-            current.clock.wait().await;
-        }
-    };
-    round(warm_up(crashes)).await;
+    crash_and_recover(&current, warm_up(crashes)).await;
     let before = resident_bytes();
-    let meter = Meter::start();
-    round(crashes).await;
-    growth_sample(before, resident_bytes(), meter.stop(), crashes)
+    let spent = crash_and_recover(&current, crashes).await;
+    growth_sample(before, resident_bytes(), spent, crashes)
 }
 
 struct Idle;

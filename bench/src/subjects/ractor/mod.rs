@@ -8,12 +8,12 @@ use crate::rig::{Countdown, Histogram, block_on, paced};
 use crate::sample::Sample;
 use crate::subjects::figures::{growth_sample, latency_sample};
 use crate::workload::{
-    Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, Xorshift, warm_up,
+    Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, WITHIN, Xorshift, warm_up,
 };
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 mod lives;
 
@@ -22,7 +22,8 @@ pub(crate) fn run(bench: Bench, scale: Scale) -> Option<Sample> {
         Bench::PingPong1 => block_on(ping_pong(1, scale.round_trips())),
         Bench::PingPong100 => block_on(ping_pong(100, scale.round_trips())),
         Bench::FanIn => block_on(fan_in(scale.fan_in())),
-        Bench::Ask => block_on(ask(scale.asks())),
+        Bench::Ask => block_on(ask(scale.asks(), None)),
+        Bench::AskDeadline => block_on(ask(scale.asks(), Some(WITHIN))),
         Bench::Restart => block_on(lives::restart(scale.crashes())),
         Bench::StartOnDemand | Bench::StartAtOnce => block_on(lives::start(scale.starts())),
         Bench::IdleAwake => block_on(lives::idle(scale.idle())),
@@ -232,7 +233,7 @@ impl Actor for Oracle {
     }
 }
 
-async fn ask(asks: u64) -> Sample {
+async fn ask(asks: u64, within: Option<Duration>) -> Sample {
     let oracle = spawn(Oracle, ()).await;
     let round = async |asks: u64| {
         let meter = Meter::start();
@@ -241,7 +242,7 @@ async fn ask(asks: u64) -> Sample {
                 let oracle = oracle.clone();
                 tokio::spawn(async move {
                     for question in 0..asks / CLIENTS {
-                        let answer = oracle.call(|port| Question(question, port), None).await;
+                        let answer = oracle.call(|port| Question(question, port), within).await;
                         assert!(matches!(answer, Ok(CallResult::Success(answer)) if answer == question + 1));
                     }
                 })

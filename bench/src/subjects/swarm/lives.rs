@@ -45,27 +45,30 @@ async fn fragile(clock: &CrashClock) -> (System, AgentRef<Push>) {
     (system, agent)
 }
 
+/// The messages wait in the mailbox: nobody else has to run between a crash and the next.
+async fn crash_and_recover(agent: &AgentRef<Push>, clock: &CrashClock, crashes: u64) -> Spent {
+    clock.expect(crashes);
+    let meter = Meter::start();
+    for _ in 0..crashes {
+        agent
+            .send(Push::Crash)
+            .await
+            .expect("the mailbox outlives a crash");
+        agent
+            .send(Push::Probe)
+            .await
+            .expect("the mailbox outlives a crash");
+    }
+    clock.wait().await;
+    meter.stop()
+}
+
 pub(super) async fn restart(crashes: u64) -> Sample {
     silence_panics();
     let clock = CrashClock::new();
     let (_system, agent) = fragile(&clock).await;
-    let round = async |crashes: u64| {
-        let meter = Meter::start();
-        for _ in 0..crashes {
-            agent
-                .send(Push::Crash)
-                .await
-                .expect("the mailbox outlives a crash");
-            agent
-                .send(Push::Probe)
-                .await
-                .expect("the mailbox outlives a crash");
-            clock.wait().await;
-        }
-        meter.stop()
-    };
-    round(warm_up(crashes)).await;
-    let spent = round(crashes).await;
+    crash_and_recover(&agent, &clock, warm_up(crashes)).await;
+    let spent = crash_and_recover(&agent, &clock, crashes).await;
     restart_sample(spent, crashes, clock.recoveries())
 }
 
@@ -73,24 +76,9 @@ pub(super) async fn flat_restarts(crashes: u64) -> Sample {
     silence_panics();
     let clock = CrashClock::new();
     let (_system, agent) = fragile(&clock).await;
-    let round = async |crashes: u64| {
-        for _ in 0..crashes {
-            agent
-                .send(Push::Crash)
-                .await
-                .expect("the mailbox outlives a crash");
-        }
-        agent
-            .send(Push::Probe)
-            .await
-            .expect("the mailbox outlives a crash");
-        clock.wait().await;
-    };
-    round(warm_up(crashes)).await;
+    crash_and_recover(&agent, &clock, warm_up(crashes)).await;
     let before = resident_bytes();
-    let meter = Meter::start();
-    round(crashes).await;
-    let spent = meter.stop();
+    let spent = crash_and_recover(&agent, &clock, crashes).await;
     let lives = agent.any().incarnation().0;
     assert_eq!(
         lives,

@@ -5,7 +5,8 @@ use crate::rig::{Countdown, Histogram, block_on, paced};
 use crate::sample::Sample;
 use crate::subjects::figures::{growth_sample, latency_sample};
 use crate::workload::{
-    BOUND, Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, Xorshift, warm_up,
+    BOUND, Bench, CLIENTS, IN_FLIGHT, OFFERED, Payload, ROUTED, SENDERS, Scale, WITHIN, Xorshift,
+    warm_up,
 };
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ pub(crate) fn run(bench: Bench, scale: Scale) -> Sample {
         Bench::PingPong1 => block_on(ping_pong(1, scale.round_trips())),
         Bench::PingPong100 => block_on(ping_pong(100, scale.round_trips())),
         Bench::FanIn => block_on(fan_in(scale.fan_in())),
-        Bench::Ask => block_on(ask(scale.asks())),
+        Bench::Ask | Bench::AskDeadline => block_on(ask(scale.asks())),
         Bench::Restart => block_on(lives::restart(scale.crashes())),
         Bench::StartOnDemand => block_on(lives::start(scale.starts(), false)),
         Bench::StartAtOnce => block_on(lives::start(scale.starts(), true)),
@@ -268,8 +269,7 @@ async fn ask(asks: u64) -> Sample {
                 let oracle = oracle.clone();
                 tokio::spawn(async move {
                     for question in 0..asks / CLIENTS {
-                        let within = Duration::from_secs(30);
-                        let answer = oracle.ask(|port| Question(question, port), within).await;
+                        let answer = oracle.ask(|port| Question(question, port), WITHIN).await;
                         assert!(matches!(answer, Ok(answer) if answer == question + 1));
                     }
                 })
