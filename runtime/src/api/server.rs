@@ -7,14 +7,17 @@ use crate::dispatch::Desk;
 use crate::node::Node;
 use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 
 /// How long answers that are under way may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// Connections that may wait to be accepted. Beyond it the system lets clients wait for seconds before they try again.
+const BACKLOG: u32 = 1024;
 /// Threads that answer. With two, a probe does not wait behind the listing of a million actors.
 const WORKERS: usize = 2;
 
@@ -77,16 +80,19 @@ impl ApiServer {
     /// # Errors
     /// [`ServeError`].
     pub fn start(node: Node, address: SocketAddr) -> Result<Self, ServeError> {
-        let bind = |cause| ServeError::Bind { address, cause };
-        let listener = TcpListener::bind(address).map_err(bind)?;
-        listener.set_nonblocking(true).map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("swarm-api")
             .enable_all()
             .build()
             .map_err(ServeError::Thread)?;
+        let listener = {
+            let _entered = runtime.enter();
+            listen(address).map_err(|cause| ServeError::Bind { address, cause })?
+        };
+        let address = listener
+            .local_addr()
+            .map_err(|cause| ServeError::Bind { address, cause })?;
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = oneshot::channel();
         let api = Api {
@@ -135,8 +141,18 @@ impl Drop for ApiServer {
     }
 }
 
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A node that is started again at once finds connections of the last one in their final wait.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let mut stopping = api.stopping.clone();
     let mut cut = api.stopping.clone();
     let server = axum::serve(listener, router(api)).with_graceful_shutdown(async move {
