@@ -211,7 +211,7 @@ mod tests {
                 "/w",
                 if job.task == "panic" {
                     End::Died(ExitReason::panic_text("told to"))
-                } else if attempt % 3 == 0 {
+                } else if attempt.is_multiple_of(3) {
                     End::Died(ExitReason::Killed)
                 } else {
                     End::Answered(Outcome::Done(job.input.clone()))

@@ -225,6 +225,10 @@ fn error_in(content: &RawValue) -> Option<Box<RawValue>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::behaviours::TextWorker;
+    use crate::dispatch::{JobId, JobResult, run_one};
+    use swarm_actors::{AgentSpec, SystemOptions};
+    use swarm_supervisors::{SupervisorFlags, SupervisorSpec};
 
     fn answer(act: Performative, content: Option<&str>) -> (bool, String) {
         let mut message = AclMessage::new(act);
@@ -252,5 +256,125 @@ mod tests {
         );
         assert!(!answer(Performative::Inform, Some("not JSON")).0);
         assert!(!answer(Performative::NotUnderstood, None).0);
+    }
+
+    /// Workers under a supervisor that restarts them as often as it takes.
+    async fn pool(count: u32) -> System {
+        let node = Name::new("n").unwrap();
+        let system = System::new(SystemOptions::new(node, 1));
+        let workers = AgentSpec::new("w", TextWorker::default)
+            .unwrap()
+            .groups(vec![group()])
+            .replicas(&system, count);
+        let flags = SupervisorFlags {
+            intensity: 100_000,
+            ..SupervisorFlags::default()
+        };
+        system
+            .start_tree(SupervisorSpec::new(flags, workers))
+            .await
+            .unwrap();
+        system
+    }
+
+    fn group() -> Name {
+        Name::new("workers").unwrap()
+    }
+
+    fn job(task: &str, input: &str) -> Job {
+        Job {
+            id: JobId::text("j"),
+            task: task.to_owned(),
+            input: RawValue::from_string(input.to_owned()).unwrap(),
+        }
+    }
+
+    async fn result_of(system: &System, task: &str, input: &str) -> JobResult {
+        let deadline = Duration::from_millis(300);
+        let workers = Desk::default().workers(system, &group(), deadline, deadline);
+        run_one(&workers, job(task, input), 2).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_living_worker_answers() {
+        let system = pool(2).await;
+        let result = result_of(&system, "word-count", "\"a b\"").await;
+        let Outcome::Done(output) = result.outcome else {
+            panic!("{result:?}")
+        };
+        assert_eq!(output.get(), r#"{"words":2,"lines":1,"bytes":3}"#);
+        assert_eq!(result.attempts, 1);
+        let failed = result_of(&system, "fail", "0").await;
+        assert_eq!(failed.attempts, 1);
+        assert!(!failed.outcome.is_ok());
+    }
+
+    #[tokio::test]
+    async fn panics_and_hangs_are_attempts_and_the_workers_come_back() {
+        let system = pool(1).await;
+        for task in ["panic", "hang"] {
+            let result = result_of(&system, task, "0").await;
+            assert_eq!(result.attempts, 2, "{task}");
+            let Outcome::Failed { code, .. } = result.outcome else {
+                panic!("{task} has an output")
+            };
+            assert_eq!(code, FailureCode::Poisoned);
+        }
+        assert!(result_of(&system, "upper", "\"a\"").await.outcome.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_worker_is_killed_goes_to_its_next_life() {
+        let system = pool(1).await;
+        let killer = async {
+            let worker = system.group(&group()).remove(0);
+            // Killed in the middle of its turn, and once more in the next life's.
+            for life in 1..=2 {
+                while worker.detail().current.is_none() || worker.incarnation().0 != life {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                worker.kill();
+            }
+        };
+        let deadline = Duration::from_secs(20);
+        let workers = Desk::default().workers(&system, &group(), deadline, deadline);
+        let (result, ()) =
+            tokio::join!(run_one(&workers, job("sleep", r#"{"ms":200}"#), 1), killer);
+        let result = result.unwrap();
+        assert!(result.outcome.is_ok(), "{result:?}");
+        assert_eq!(result.attempts, 3);
+    }
+
+    #[tokio::test]
+    async fn each_worker_has_one_job_at_a_time() {
+        let system = pool(2).await;
+        let desk = Desk::default();
+        let deadline = Duration::from_secs(5);
+        let workers = desk.workers(&system, &group(), deadline, deadline);
+        let job = Arc::new(job("upper", "\"a\""));
+        let first = workers.choose(&job).await.unwrap();
+        let second = workers.choose(&job).await.unwrap();
+        assert_ne!(first.worker.path(), second.worker.path());
+        let path = first.worker.path().clone();
+        let mut third = std::pin::pin!(workers.choose(&job));
+        assert!(futures_util::poll!(third.as_mut()).is_pending());
+        drop(first);
+        assert_eq!(third.await.unwrap().worker.path(), &path);
+    }
+
+    #[tokio::test]
+    async fn a_group_without_living_members_is_waited_for_and_then_given_up() {
+        let system = pool(1).await;
+        system.stop_tree(Duration::from_secs(5)).await;
+        let patience = Duration::from_millis(50);
+        let workers = Desk::default().workers(&system, &group(), patience, patience);
+        let ended = run_one(&workers, job("upper", "\"a\""), 1).await;
+        assert_eq!(
+            ended.unwrap_err(),
+            NoWorkers::NobodyAlive {
+                group: "workers".to_owned(),
+                waited: patience,
+            }
+        );
     }
 }

@@ -14,7 +14,7 @@ fn jobs(count: usize, task: &str, input: impl Fn(usize) -> Value) -> String {
     let mut text = String::new();
     for id in 0..count {
         let job = json!({"id": id, "task": task, "input": input(id)});
-        writeln!(text, "{job}").unwrap();
+        writeln!(text, "{job}").expect("a String takes all text");
     }
     text
 }

@@ -185,7 +185,8 @@ fn a_message_whose_turn_crashed_is_a_dead_letter_that_can_be_replayed() {
         },
         |letters| letters[0].is_object(),
     );
-    let id = letters[0]["id"].to_string();
+    let first = letters[0]["id"].clone();
+    let id = first.to_string();
     let shown = node
         .run(&["deadletter", "show", &id, "-o", "json"])
         .expect(0)
@@ -203,7 +204,7 @@ fn a_message_whose_turn_crashed_is_a_dead_letter_that_can_be_replayed() {
                 .expect(0)
                 .json()
         },
-        |letters| letters[0].is_object() && letters[0]["id"].to_string() != id,
+        |letters| letters[0].is_object() && letters[0]["id"] != first,
     );
     assert_eq!(again[0]["to"], "/tally");
     node.run(&["deadletter", "purge", "--all", "--yes"])

@@ -96,6 +96,7 @@ impl Embedded {
         let mut ended = tokio::select! {
             ended = run.execute(&workers) => ended,
             never = kill_at_rate(system, &self.group, asked, &killed) => match never {},
+            never = forget_dead_letters(system) => match never {},
         };
         ended.summary.killed = killed.load(Ordering::Relaxed);
         ended.summary.restarts = self.restarts().saturating_sub(restarts_before);
@@ -121,6 +122,19 @@ impl Embedded {
             .iter()
             .map(|member| u64::from(member.info().restarts))
             .sum()
+    }
+}
+
+/// How often dead letters are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Each job whose worker died leaves a dead letter with its whole input. Nobody can look at them here, and the jobs are handed
+/// over again by the dispatcher.
+async fn forget_dead_letters(system: &System) -> Infallible {
+    let mut ticks = tokio::time::interval(FORGET_INTERVAL);
+    loop {
+        ticks.tick().await;
+        system.dead_letters().purge_all();
     }
 }
 

@@ -114,6 +114,11 @@ impl Workers for RemoteWorkers {
                 attempts_before: 0,
                 end: End::Answered(Outcome::failed(FailureCode::BadJob, &failure.error)),
             }),
+            // Refused for now, but the workers are not there any more: the same as in a node of one's own.
+            Err(failure) if failure.code == "no-workers" => Err(self.stop(Failure {
+                exit: ExitStatus::Unreachable,
+                ..failure
+            })),
             Err(failure) => Err(self.stop(failure)),
         }
     }
