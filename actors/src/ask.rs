@@ -1,7 +1,8 @@
 //! Asking: a message with a place for its answer, and a wait that ends as soon as there can be none.
 
+use crate::alarms::Alarms;
 use crate::sync_plain::Mutex;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -204,10 +205,16 @@ impl<T> Future for Answer<T> {
 
 impl<T> Answer<T> {
     /// Waits for the answer, at most `within`.
-    pub(crate) async fn within(self, within: Duration) -> Result<T, AskError> {
-        match tokio::time::timeout(within, self).await {
-            Ok(answer) => answer,
-            Err(_) => Err(AskError::Timeout { within }),
-        }
+    pub(crate) async fn within(mut self, alarms: &Alarms, within: Duration) -> Result<T, AskError> {
+        let mut alarm = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = Pin::new(&mut self).poll(cx) {
+                return Poll::Ready(answer);
+            }
+            // Most answers come before an alarm would be worth setting, but this asker sleeps from here on.
+            let alarm = alarm.get_or_insert_with(|| alarms.set(within));
+            alarm.poll(cx).map(|()| Err(AskError::Timeout { within }))
+        })
+        .await
     }
 }

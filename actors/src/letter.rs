@@ -12,7 +12,7 @@ pub(crate) struct Letter<M> {
     /// The asker, where somebody waits for an answer.
     pub(crate) ask: Option<AskHold>,
     /// Who sent it, where it was an agent.
-    pub(crate) sender: Option<Address>,
+    pub(crate) sender: Sender,
     pub(crate) extra: Option<Box<Extra>>,
     /// When it was put in, on the system's coarse clock, in milliseconds.
     pub(crate) at_ms: u32,
@@ -29,6 +29,29 @@ pub(crate) enum Body<M> {
     Signal(Incarnation, Box<Signal>),
 }
 
+/// The address of the agent that sent a letter, in half the room of an `Option<Address>`; no agent has the address 0.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sender([u64; 2]);
+
+impl Sender {
+    pub(crate) const NONE: Self = Self([0; 2]);
+
+    pub(crate) fn address(self) -> Option<Address> {
+        (self != Self::NONE).then(|| Address(u128::from(self.0[0]) << 64 | u128::from(self.0[1])))
+    }
+
+    /// The lower half; 0 when it came from outside.
+    pub(crate) fn low(self) -> u64 {
+        self.0[1]
+    }
+}
+
+impl From<Address> for Sender {
+    fn from(address: Address) -> Self {
+        Self([(address.0 >> 64) as u64, address.0 as u64])
+    }
+}
+
 /// What only few letters carry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
@@ -43,7 +66,7 @@ impl<M> Letter<M> {
         Self {
             body,
             ask: None,
-            sender: None,
+            sender: Sender::NONE,
             extra: None,
             at_ms,
             priority: Priority::Normal,

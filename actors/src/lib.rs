@@ -5,6 +5,7 @@
 //! message is handled in a [`Turn`], whose effects take place all at once when it ends well, and not at all when it crashes.
 
 mod agent;
+mod alarms;
 mod ask;
 mod cell;
 pub mod chaos;

@@ -61,6 +61,7 @@ impl<T> Lanes<T> {
         self.len == 0
     }
 
+    #[inline]
     fn lane(&mut self, priority: Priority) -> &mut VecDeque<T> {
         if priority == Priority::Normal {
             return &mut self.normal;
@@ -81,6 +82,7 @@ impl<T> Lanes<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn push_back(&mut self, priority: Priority, item: T) {
         self.len += 1;
         self.lane(priority).push_back(item);
@@ -92,12 +94,16 @@ impl<T> Lanes<T> {
     }
 
     /// Takes what is to be handled next: by priority, but low gets one of [`LOW_SHARE`].
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         if self.len == 0 {
             return None;
         }
         let item = match &mut self.others {
-            None => self.normal.pop_front(),
+            None => {
+                self.len -= 1;
+                return self.normal.pop_front();
+            }
             Some(others) => {
                 let low_is_due = others.turns_since_low + 1 >= LOW_SHARE && !others.low.is_empty();
                 let item = if low_is_due {
@@ -246,13 +252,13 @@ struct Inbox<T> {
     refused: VecDeque<(u64, u64)>,
 }
 
-/// Why a letter was not taken.
-#[derive(Debug)]
-pub(crate) enum NotTaken<T> {
+/// Why a letter was not taken. It is still where the sender had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
     /// The bound is reached.
-    Full(T),
+    Full,
     /// The gate is not open.
-    Refused(T, Gate),
+    Refused(Gate),
 }
 
 pub(crate) struct Mailbox<T> {
@@ -291,32 +297,39 @@ impl<T: Posted> Mailbox<T> {
         }
     }
 
-    /// Puts a letter in, or hands it back. Never waits. Senders that already wait go first.
-    pub(crate) fn push(&self, item: T) -> Result<Wake, NotTaken<T>> {
+    /// Puts a letter in, if it is taken; then `item` is empty. Never waits. Senders that already wait go first.
+    ///
+    /// Letters go in and out by reference to a slot: they are large, and each move would be a copy.
+    #[inline]
+    pub(crate) fn push(&self, item: &mut Option<T>) -> Result<Wake, NotTaken> {
+        let Some(posted) = item else {
+            return Ok(Wake::None);
+        };
+        let (is_counted, priority) = (posted.is_counted(), posted.priority());
         let mut inbox = self.inbox.lock();
-        if item.is_counted() {
+        if is_counted {
             if inbox.gate != Gate::Open {
-                return Err(NotTaken::Refused(item, inbox.gate));
+                return Err(NotTaken::Refused(inbox.gate));
             }
             if !inbox.waiters.is_empty() || !self.has_room(&mut inbox) {
-                return Err(NotTaken::Full(item));
+                return Err(NotTaken::Full);
             }
             inbox.pushed += 1;
         } else if inbox.gate == Gate::Closed {
-            return Err(NotTaken::Refused(item, Gate::Closed));
+            return Err(NotTaken::Refused(Gate::Closed));
         }
-        self.accept(&mut inbox, item);
+        self.accept(&mut inbox, priority, item);
         Ok(inbox.wake())
     }
 
     /// Keeps a place for a letter that is pushed later.
-    pub(crate) fn reserve(&self) -> Result<Reservation, NotTaken<()>> {
+    pub(crate) fn reserve(&self) -> Result<Reservation, NotTaken> {
         let mut inbox = self.inbox.lock();
         if inbox.gate != Gate::Open {
-            return Err(NotTaken::Refused((), inbox.gate));
+            return Err(NotTaken::Refused(inbox.gate));
         }
         if !inbox.waiters.is_empty() || !self.has_room(&mut inbox) {
-            return Err(NotTaken::Full(()));
+            return Err(NotTaken::Full);
         }
         inbox.pushed += 1;
         Ok(Reservation(()))
@@ -326,14 +339,15 @@ impl<T: Posted> Mailbox<T> {
     pub(crate) fn push_reserved(
         &self,
         Reservation(()): Reservation,
-        item: T,
-    ) -> Result<Wake, NotTaken<T>> {
+        item: &mut Option<T>,
+    ) -> Result<Wake, NotTaken> {
         let mut inbox = self.inbox.lock();
         if inbox.gate != Gate::Open {
             inbox.pushed -= 1;
-            return Err(NotTaken::Refused(item, inbox.gate));
+            return Err(NotTaken::Refused(inbox.gate));
         }
-        self.accept(&mut inbox, item);
+        let priority = item.as_ref().map_or(Priority::Normal, Posted::priority);
+        self.accept(&mut inbox, priority, item);
         Ok(inbox.wake())
     }
 
@@ -351,11 +365,11 @@ impl<T: Posted> Mailbox<T> {
     pub(crate) fn push_dropping_oldest(
         &self,
         ready: &mut Lanes<T>,
-        item: T,
-    ) -> Result<(Wake, Option<T>), NotTaken<T>> {
+        item: &mut Option<T>,
+    ) -> Result<(Wake, Option<T>), NotTaken> {
         let mut inbox = self.inbox.lock();
         if inbox.gate != Gate::Open {
-            return Err(NotTaken::Refused(item, inbox.gate));
+            return Err(NotTaken::Refused(inbox.gate));
         }
         let mut dropped = None;
         if !self.has_room(&mut inbox) {
@@ -366,28 +380,37 @@ impl<T: Posted> Mailbox<T> {
                 dropped = inbox.lanes.drop_oldest();
                 if dropped.is_none() {
                     // All of the bound is reserved: there is nothing to drop.
-                    return Err(NotTaken::Full(item));
+                    return Err(NotTaken::Full);
                 }
                 inbox.pushed -= 1;
             }
         }
         inbox.pushed += 1;
-        self.accept(&mut inbox, item);
+        let priority = item.as_ref().map_or(Priority::Normal, Posted::priority);
+        self.accept(&mut inbox, priority, item);
         Ok((inbox.wake(), dropped))
     }
 
     /// Waits in line: the letter is taken over now and enters the mailbox when there is room and its turn has come.
-    /// The ticket is for [`Mailbox::poll_ticket`].
-    pub(crate) fn wait(&self, item: T, waker: &Waker) -> Result<(Wake, Option<u64>), NotTaken<T>> {
+    /// The ticket is for [`Mailbox::poll_ticket`]; without one the letter has entered.
+    pub(crate) fn wait(
+        &self,
+        item: &mut Option<T>,
+        waker: &Waker,
+    ) -> Result<(Wake, Option<u64>), NotTaken> {
         let mut inbox = self.inbox.lock();
         if inbox.gate != Gate::Open {
-            return Err(NotTaken::Refused(item, inbox.gate));
+            return Err(NotTaken::Refused(inbox.gate));
         }
         if inbox.waiters.is_empty() && self.has_room(&mut inbox) {
             inbox.pushed += 1;
-            self.accept(&mut inbox, item);
+            let priority = item.as_ref().map_or(Priority::Normal, Posted::priority);
+            self.accept(&mut inbox, priority, item);
             return Ok((inbox.wake(), None));
         }
+        let Some(item) = item.take() else {
+            return Ok((Wake::None, None));
+        };
         let ticket = inbox.ticket_next;
         inbox.ticket_next += 1;
         inbox.waiters.push_back(Waiter {
@@ -436,6 +459,7 @@ impl<T: Posted> Mailbox<T> {
     }
 
     /// Takes the next letter, or parks `waker` when there is none. The caller holds the lock that `ready` is under.
+    #[inline]
     pub(crate) fn next(&self, ready: &mut Lanes<T>, waker: Option<&Waker>) -> Option<T> {
         let hints = self.hints.load(Ordering::Relaxed);
         if hints & HINT_URGENT != 0 {
@@ -606,6 +630,7 @@ impl<T: Posted> Mailbox<T> {
         self.inbox.lock().capacity
     }
 
+    #[inline]
     fn has_room(&self, inbox: &mut Inbox<T>) -> bool {
         if inbox.is_clogged {
             return false;
@@ -618,23 +643,28 @@ impl<T: Posted> Mailbox<T> {
         inbox.pushed - inbox.popped_seen < capacity
     }
 
-    fn accept(&self, inbox: &mut Inbox<T>, item: T) {
-        let priority = item.priority();
+    #[inline]
+    fn accept(&self, inbox: &mut Inbox<T>, priority: Priority, item: &mut Option<T>) {
         if priority != Priority::Normal {
             self.hints.fetch_or(HINT_URGENT, Ordering::Relaxed);
         }
-        inbox.lanes.push_back(priority, item);
+        if let Some(item) = item.take() {
+            inbox.lanes.push_back(priority, item);
+        }
     }
 
     /// Lets waiting senders in while there is room; hands back whom to wake.
     fn admit(&self, inbox: &mut Inbox<T>) -> Vec<Waker> {
         let mut woken = Vec::new();
+        if inbox.waiters.is_empty() {
+            return woken;
+        }
         while !inbox.waiters.is_empty() && self.has_room(inbox) {
             let Some(waiter) = inbox.waiters.pop_front() else {
                 break;
             };
             inbox.pushed += 1;
-            self.accept(inbox, waiter.item);
+            self.accept(inbox, waiter.item.priority(), &mut Some(waiter.item));
             woken.push(waiter.waker);
         }
         if inbox.waiters.is_empty() {
@@ -662,6 +692,7 @@ impl<T: Posted> Mailbox<T> {
         ready.append(&mut inbox.lanes);
     }
 
+    #[inline]
     fn take(&self, ready: &mut Lanes<T>) -> Option<T> {
         let item = ready.pop()?;
         if item.is_counted() {
@@ -670,6 +701,7 @@ impl<T: Posted> Mailbox<T> {
         Some(item)
     }
 
+    #[inline]
     fn count_popped(&self) {
         // One writer at a time: whoever holds the lock of the ready lanes.
         self.popped
@@ -678,6 +710,7 @@ impl<T: Posted> Mailbox<T> {
 }
 
 impl<T> Inbox<T> {
+    #[inline]
     fn wake(&mut self) -> Wake {
         match mem::replace(&mut self.consumer, Consumer::Running) {
             Consumer::Absent => Wake::Absent,

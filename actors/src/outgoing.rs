@@ -7,7 +7,7 @@ use crate::letter::Letter;
 use crate::mailbox::Reservation;
 use crate::reference::{AclLetter, AgentRef, AnyRef, NotSent};
 use crate::spec::WhenFull;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// One committed effect on another actor.
 pub(crate) trait Outgoing: Send {
@@ -21,42 +21,50 @@ pub(crate) trait Outgoing: Send {
     fn abandon(&mut self, cause: DeathCause);
 }
 
-enum State<L> {
-    Fresh(L),
-    /// Its place at the receiver was reserved when it was sent.
-    Reserved(L, Reservation),
-    /// It waits in the receiver's line; the receiver has it.
-    InLine(u64),
-    Done,
+/// How far a letter has come. It lies in `letter` until its receiver has it; with a `ticket` it waits in the receiver's
+/// line; `place` was reserved for it when it was sent.
+struct Way<L> {
+    letter: Option<L>,
+    place: Option<Reservation>,
+    ticket: Option<u64>,
 }
 
 /// A message on its way to an agent whose type is known.
 pub(crate) struct OutLetter<M: crate::Message> {
     to: AgentRef<M>,
-    state: State<Letter<M>>,
-    when_full: WhenFull,
+    way: Way<Letter<M>>,
+    /// None for the receiver's own policy.
+    when_full: Option<WhenFull>,
 }
 
 impl<M: crate::Message> OutLetter<M> {
     pub(crate) fn new(to: AgentRef<M>, letter: Letter<M>, when_full: Option<WhenFull>) -> Self {
-        let when_full = when_full.unwrap_or_else(|| to.0.when_full());
         Self {
             to,
-            state: State::Fresh(letter),
+            way: Way {
+                letter: Some(letter),
+                place: None,
+                ticket: None,
+            },
             when_full,
         }
     }
 
     pub(crate) fn reserved(to: AgentRef<M>, letter: Letter<M>, place: Reservation) -> Self {
-        Self {
-            to,
-            state: State::Reserved(letter, place),
-            when_full: WhenFull::Fail,
-        }
+        let mut out = Self::new(to, letter, Some(WhenFull::Fail));
+        out.way.place = Some(place);
+        out
     }
 
-    fn bounced(&self, letter: Letter<M>, why: NotSent) {
-        self.to.0.bury(letter, cause_of(why));
+    fn when_full(&self) -> WhenFull {
+        self.when_full.unwrap_or_else(|| self.to.0.when_full())
+    }
+
+    #[cold]
+    fn bounced(&mut self, why: NotSent) {
+        if let Some(letter) = self.way.letter.take() {
+            self.to.0.bury(letter, cause_of(why));
+        }
     }
 }
 
@@ -71,41 +79,33 @@ fn cause_of(why: NotSent) -> DeathCause {
 
 impl<M: crate::Message> Outgoing for OutLetter<M> {
     fn deliver(&mut self) -> bool {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Fresh(letter) => {
-                if let Err(why) = self.to.0.admit(&letter) {
-                    self.bounced(letter, why);
-                    return true;
-                }
-                match self.to.0.push(letter, Some(self.when_full)) {
-                    Ok(()) => true,
-                    Err((letter, NotSent::Full)) if self.when_full != WhenFull::Fail => {
-                        self.state = State::Fresh(letter);
-                        false
-                    }
-                    Err((letter, why)) => {
-                        self.bounced(letter, why);
-                        true
-                    }
-                }
+        if self.way.ticket.is_some() {
+            return false;
+        }
+        let sent = if let Some(place) = self.way.place.take() {
+            self.to.0.push_reserved(place, &mut self.way.letter)
+        } else {
+            match &self.way.letter {
+                None => Ok(()),
+                Some(letter) => match self.to.0.admit(letter) {
+                    Ok(()) => self.to.0.push(&mut self.way.letter, self.when_full),
+                    refused => refused,
+                },
             }
-            State::Reserved(letter, place) => {
-                if let Err((letter, why)) = self.to.0.push_reserved(place, letter) {
-                    self.bounced(letter, why);
-                }
+        };
+        match sent {
+            Ok(()) => true,
+            Err(NotSent::Full) if self.when_full() != WhenFull::Fail => false,
+            Err(why) => {
+                self.bounced(why);
                 true
             }
-            State::InLine(ticket) => {
-                self.state = State::InLine(ticket);
-                false
-            }
-            State::Done => true,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let State::Fresh(_) = &self.state {
-            if self.when_full == WhenFull::DropOldest {
+        if self.way.letter.is_some() {
+            if self.when_full() == WhenFull::DropOldest {
                 // The receiver was busy with its own mailbox at the time: try again.
                 if self.deliver() {
                     return Poll::Ready(());
@@ -113,36 +113,30 @@ impl<M: crate::Message> Outgoing for OutLetter<M> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let State::Fresh(letter) = std::mem::replace(&mut self.state, State::Done) {
-                match self.to.0.wait(letter, cx.waker()) {
-                    Ok(None) => {}
-                    Ok(Some(ticket)) => self.state = State::InLine(ticket),
-                    Err((letter, why)) => self.bounced(letter, why),
-                }
+            match self.to.0.wait(&mut self.way.letter, cx.waker()) {
+                Ok(ticket) => self.way.ticket = ticket,
+                Err(why) => self.bounced(why),
             }
         }
-        match self.state {
+        match self.way.ticket {
             // A letter that was turned away while it waited was made a dead letter by the receiver.
-            State::InLine(ticket) => self.to.0.poll_ticket(ticket, cx.waker()).map(|_| {
-                self.state = State::Done;
+            Some(ticket) => self.to.0.poll_ticket(ticket, cx.waker()).map(|_| {
+                self.way.ticket = None;
             }),
-            State::Fresh(_) | State::Reserved(..) | State::Done => Poll::Ready(()),
+            None => Poll::Ready(()),
         }
     }
 
     fn abandon(&mut self, cause: DeathCause) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Fresh(letter) => self.to.0.bury(letter, cause),
-            State::Reserved(letter, place) => {
-                self.to.0.unreserve(place);
-                self.to.0.bury(letter, cause);
-            }
-            State::InLine(ticket) => {
-                if let Some(letter) = self.to.0.cancel(ticket) {
-                    self.to.0.bury(letter, cause);
-                }
-            }
-            State::Done => {}
+        if let Some(place) = self.way.place.take() {
+            self.to.0.unreserve(place);
+        }
+        let letter = match self.way.ticket.take() {
+            Some(ticket) => self.to.0.cancel(ticket),
+            None => self.way.letter.take(),
+        };
+        if let Some(letter) = letter {
+            self.to.0.bury(letter, cause);
         }
     }
 }
@@ -150,7 +144,7 @@ impl<M: crate::Message> Outgoing for OutLetter<M> {
 impl<M: crate::Message> Drop for OutLetter<M> {
     /// A reserved place whose turn was discarded goes back.
     fn drop(&mut self) {
-        if let State::Reserved(_, place) = std::mem::replace(&mut self.state, State::Done) {
+        if let Some(place) = self.way.place.take() {
             self.to.0.unreserve(place);
         }
     }
@@ -159,73 +153,68 @@ impl<M: crate::Message> Drop for OutLetter<M> {
 /// An ACL message on its way to any agent.
 pub(crate) struct OutAcl {
     to: AnyRef,
-    state: State<AclLetter>,
+    way: Way<AclLetter>,
 }
 
 impl OutAcl {
     pub(crate) fn new(to: AnyRef, letter: AclLetter) -> Self {
         Self {
             to,
-            state: State::Fresh(letter),
+            way: Way {
+                letter: Some(letter),
+                place: None,
+                ticket: None,
+            },
         }
     }
 
-    fn try_wait(&mut self, waker: Option<&Waker>) -> bool {
-        let State::Fresh(letter) = std::mem::replace(&mut self.state, State::Done) else {
-            return true;
-        };
-        let result = match waker {
-            None => self.to.0.push_acl(letter, None).map(|()| None),
-            Some(waker) => self.to.0.wait_acl(letter, waker),
-        };
-        match result {
-            Ok(None) => true,
-            Ok(Some(ticket)) => {
-                self.state = State::InLine(ticket);
-                false
-            }
-            Err((letter, NotSent::Full)) if waker.is_none() => {
-                self.state = State::Fresh(letter);
-                false
-            }
-            Err((letter, why)) => {
-                self.to.0.bury_acl(letter, cause_of(why));
-                true
-            }
+    fn bounced(&mut self, why: NotSent) {
+        if let Some(letter) = self.way.letter.take() {
+            self.to.0.bury_acl(letter, cause_of(why));
         }
     }
 }
 
 impl Outgoing for OutAcl {
     fn deliver(&mut self) -> bool {
-        if let State::Fresh(letter) = &self.state
-            && let Err(why) = self.to.0.admit_acl(letter)
-        {
-            self.abandon(cause_of(why));
-            return true;
+        let sent = match &self.way.letter {
+            None => Ok(()),
+            Some(letter) => match self.to.0.admit_acl(letter) {
+                Ok(()) => self.to.0.push_acl(&mut self.way.letter, None),
+                refused => refused,
+            },
+        };
+        match sent {
+            Ok(()) => self.way.ticket.is_none(),
+            Err(NotSent::Full) if self.to.0.default_when_full() != WhenFull::Fail => false,
+            Err(why) => {
+                self.bounced(why);
+                true
+            }
         }
-        self.try_wait(None)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let State::Fresh(_) = self.state
-            && self.try_wait(Some(cx.waker()))
-        {
-            return Poll::Ready(());
+        if self.way.letter.is_some() {
+            match self.to.0.wait_acl(&mut self.way.letter, cx.waker()) {
+                Ok(ticket) => self.way.ticket = ticket,
+                Err(why) => self.bounced(why),
+            }
         }
-        match self.state {
-            State::InLine(ticket) => self.to.0.poll_acl_ticket(ticket, cx.waker()).map(|_| {
-                self.state = State::Done;
+        match self.way.ticket {
+            Some(ticket) => self.to.0.poll_acl_ticket(ticket, cx.waker()).map(|_| {
+                self.way.ticket = None;
             }),
-            State::Fresh(_) | State::Reserved(..) | State::Done => Poll::Ready(()),
+            None => Poll::Ready(()),
         }
     }
 
     fn abandon(&mut self, cause: DeathCause) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Fresh(letter) => self.to.0.bury_acl(letter, cause),
-            State::InLine(ticket) => self.to.0.cancel_any(ticket),
-            State::Reserved(..) | State::Done => {}
+        if let Some(letter) = self.way.letter.take() {
+            self.to.0.bury_acl(letter, cause);
+        }
+        if let Some(ticket) = self.way.ticket.take() {
+            self.to.0.cancel_any(ticket);
         }
     }
 }

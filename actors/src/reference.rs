@@ -90,20 +90,26 @@ pub struct SendOptions {
     pub extensions: Extensions,
 }
 
-/// A letter that was not taken, and why.
-pub(crate) type Bounced<M> = (Letter<M>, NotSent);
-
-/// A cell as those see it who know its message type.
+/// A cell as those see it who know its message type. Letters are handed over in a slot, which is empty once the letter was
+/// taken.
 pub(crate) trait Receive<M>: AnyCell {
-    /// Puts the letter in without waiting, or hands it back.
-    fn push(&self, letter: Letter<M>, when_full: Option<WhenFull>) -> Result<(), Bounced<M>>;
+    /// Puts the letter in without waiting.
+    fn push(
+        &self,
+        letter: &mut Option<Letter<M>>,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), NotSent>;
     /// Puts it in, or waits in line with it. The ticket is for `poll_ticket` and `cancel`.
-    fn wait(&self, letter: Letter<M>, waker: &Waker) -> Result<Option<u64>, Bounced<M>>;
+    fn wait(&self, letter: &mut Option<Letter<M>>, waker: &Waker) -> Result<Option<u64>, NotSent>;
     fn poll_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>>;
     fn cancel(&self, ticket: u64) -> Option<Letter<M>>;
     fn reserve(&self) -> Result<Reservation, NotSent>;
     fn unreserve(&self, reservation: Reservation);
-    fn push_reserved(&self, reservation: Reservation, letter: Letter<M>) -> Result<(), Bounced<M>>;
+    fn push_reserved(
+        &self,
+        reservation: Reservation,
+        letter: &mut Option<Letter<M>>,
+    ) -> Result<(), NotSent>;
     /// Hooks, where there are any. Must be asked once per letter, before it is pushed.
     fn admit(&self, letter: &Letter<M>) -> Result<(), NotSent>;
     fn when_full(&self) -> WhenFull;
@@ -117,14 +123,14 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn core(&self) -> &CellCore;
     fn push_acl(
         &self,
-        letter: AclLetter,
+        letter: &mut Option<AclLetter>,
         when_full: Option<WhenFull>,
-    ) -> Result<(), (AclLetter, NotSent)>;
+    ) -> Result<(), NotSent>;
     fn wait_acl(
         &self,
-        letter: AclLetter,
+        letter: &mut Option<AclLetter>,
         waker: &Waker,
-    ) -> Result<Option<u64>, (AclLetter, NotSent)>;
+    ) -> Result<Option<u64>, NotSent>;
     fn poll_acl_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>>;
     fn cancel_any(&self, ticket: u64);
     fn admit_acl(&self, letter: &AclLetter) -> Result<(), NotSent>;
@@ -177,8 +183,8 @@ impl<M: Message> AgentRef<M> {
     /// # Errors
     /// [`SendError`] says why the message was not taken, and has it.
     pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        self.send_letter(self.letter(message, SendOptions::default()), None)
-            .await
+        let letter = Some(self.letter(message, SendOptions::default()));
+        self.send_letter(letter, None).await
     }
 
     /// Sends a message with options.
@@ -187,8 +193,8 @@ impl<M: Message> AgentRef<M> {
     /// As [`AgentRef::send`].
     pub async fn send_with(&self, message: M, options: SendOptions) -> Result<(), SendError<M>> {
         let when_full = options.when_full;
-        self.send_letter(self.letter(message, options), when_full)
-            .await
+        let letter = Some(self.letter(message, options));
+        self.send_letter(letter, when_full).await
     }
 
     /// Sends a message if there is room now. Never waits.
@@ -196,15 +202,12 @@ impl<M: Message> AgentRef<M> {
     /// # Errors
     /// As [`AgentRef::send`], and [`NotSent::Full`] when there is no room.
     pub fn try_send(&self, message: M) -> Result<(), SendError<M>> {
-        let letter = self.letter(message, SendOptions::default());
-        let sent = match self.0.admit(&letter) {
-            Ok(()) => self.0.push(letter, Some(WhenFull::Fail)),
-            Err(why) => Err((letter, why)),
-        };
-        sent.map_err(|(letter, why)| SendError {
-            why,
-            message: message_of(letter),
-        })
+        let mut letter = Some(self.letter(message, SendOptions::default()));
+        self.push(&mut letter, Some(WhenFull::Fail))
+            .map_err(|why| SendError {
+                why,
+                message: letter.and_then(message_of),
+            })
     }
 
     /// Asks: sends the message that `make` makes around a place for the answer, and waits for the answer, at most
@@ -222,17 +225,10 @@ impl<M: Message> AgentRef<M> {
         let hold = port.hold();
         let mut letter = self.letter(make(port), SendOptions::default());
         letter.ask = Some(hold);
-        match self
-            .0
-            .admit(&letter)
-            .map_err(|why| (None, why))
-            .and_then(|()| {
-                self.0
-                    .push(letter, None)
-                    .map_err(|(letter, why)| (Some(letter), why))
-            }) {
-            Ok(()) => answer.within(within).await,
-            Err((Some(letter), NotSent::Full)) if self.0.when_full() == WhenFull::Wait => {
+        let mut letter = Some(letter);
+        match self.push(&mut letter, None) {
+            Ok(()) => answer.within(self.0.core().system.alarms(), within).await,
+            Err(NotSent::Full) if self.0.when_full() == WhenFull::Wait => {
                 match tokio::time::timeout(within, async {
                     self.wait_letter(letter).await.map_err(|e| e.why)?;
                     answer.await
@@ -243,7 +239,7 @@ impl<M: Message> AgentRef<M> {
                     Err(_) => Err(AskError::Timeout { within }),
                 }
             }
-            Err((_, why)) => Err(why.into()),
+            Err(why) => Err(why.into()),
         }
     }
 
@@ -269,33 +265,42 @@ impl<M: Message> AgentRef<M> {
         self.0.core().letter(Body::Message(message), options)
     }
 
+    /// Past the hooks and into the mailbox, if there is room.
+    #[inline]
+    fn push(
+        &self,
+        letter: &mut Option<Letter<M>>,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), NotSent> {
+        if let Some(letter) = letter {
+            self.0.admit(letter)?;
+        }
+        self.0.push(letter, when_full)
+    }
+
     async fn send_letter(
         &self,
-        letter: Letter<M>,
+        mut letter: Option<Letter<M>>,
         when_full: Option<WhenFull>,
     ) -> Result<(), SendError<M>> {
-        let pushed = match self.0.admit(&letter) {
-            Ok(()) => self.0.push(letter, when_full),
-            Err(why) => Err((letter, why)),
-        };
-        match pushed {
+        match self.push(&mut letter, when_full) {
             Ok(()) => Ok(()),
-            Err((letter, NotSent::Full))
+            Err(NotSent::Full)
                 if when_full.unwrap_or_else(|| self.0.when_full()) == WhenFull::Wait =>
             {
                 self.wait_letter(letter).await
             }
-            Err((letter, why)) => Err(SendError {
+            Err(why) => Err(SendError {
                 why,
-                message: message_of(letter),
+                message: letter.and_then(message_of),
             }),
         }
     }
 
-    async fn wait_letter(&self, letter: Letter<M>) -> Result<(), SendError<M>> {
+    async fn wait_letter(&self, letter: Option<Letter<M>>) -> Result<(), SendError<M>> {
         let mut line = InLine {
             cell: &*self.0,
-            letter: Some(letter),
+            letter,
             ticket: None,
         };
         poll_fn(|cx| line.poll(cx.waker())).await
@@ -311,14 +316,14 @@ struct InLine<'a, M: 'static> {
 
 impl<M: 'static> InLine<'_, M> {
     fn poll(&mut self, waker: &Waker) -> Poll<Result<(), SendError<M>>> {
-        if let Some(letter) = self.letter.take() {
-            match self.cell.wait(letter, waker) {
+        if self.letter.is_some() {
+            match self.cell.wait(&mut self.letter, waker) {
                 Ok(None) => return Poll::Ready(Ok(())),
                 Ok(Some(ticket)) => self.ticket = Some(ticket),
-                Err((letter, why)) => {
+                Err(why) => {
                     return Poll::Ready(Err(SendError {
                         why,
-                        message: message_of(letter),
+                        message: self.letter.take().and_then(message_of),
                     }));
                 }
             }
@@ -446,9 +451,7 @@ impl AnyRef {
             .core()
             .letter(Body::Acl(Arc::new(message)), SendOptions::default());
         self.0.admit_acl(&letter)?;
-        self.0
-            .push_acl(letter, Some(WhenFull::Fail))
-            .map_err(|(_, why)| why)
+        self.0.push_acl(&mut Some(letter), Some(WhenFull::Fail))
     }
 
     /// Sends an ACL message and waits for the answer that the agent gives with
@@ -480,17 +483,18 @@ impl AnyRef {
 
     async fn send_acl_letter(&self, letter: AclLetter) -> Result<(), NotSent> {
         self.0.admit_acl(&letter)?;
-        match self.0.push_acl(letter, None) {
+        let mut letter = Some(letter);
+        match self.0.push_acl(&mut letter, None) {
             Ok(()) => Ok(()),
-            Err((letter, NotSent::Full)) if self.0.default_when_full() == WhenFull::Wait => {
+            Err(NotSent::Full) if self.0.default_when_full() == WhenFull::Wait => {
                 let mut line = AclInLine {
                     cell: &*self.0,
-                    letter: Some(letter),
+                    letter,
                     ticket: None,
                 };
                 poll_fn(|cx| line.poll(cx.waker())).await
             }
-            Err((_, why)) => Err(why),
+            Err(why) => Err(why),
         }
     }
 
@@ -581,11 +585,11 @@ struct AclInLine<'a> {
 
 impl AclInLine<'_> {
     fn poll(&mut self, waker: &Waker) -> Poll<Result<(), NotSent>> {
-        if let Some(letter) = self.letter.take() {
-            match self.cell.wait_acl(letter, waker) {
+        if self.letter.is_some() {
+            match self.cell.wait_acl(&mut self.letter, waker) {
                 Ok(None) => return Poll::Ready(Ok(())),
                 Ok(Some(ticket)) => self.ticket = Some(ticket),
-                Err((_, why)) => return Poll::Ready(Err(why)),
+                Err(why) => return Poll::Ready(Err(why)),
             }
         }
         let Some(ticket) = self.ticket else {

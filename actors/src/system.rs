@@ -1,6 +1,7 @@
 //! The system: what the agents of one node share. Two systems can live in one process and know nothing of each other.
 
 use crate::agent::Agent;
+use crate::alarms::Alarms;
 use crate::cell::Cell;
 use crate::cell::core::CellCore;
 use crate::dead_letters::{Corpse, DEAD_LETTERS_DEFAULT, DeadLetters, DeathCause, ReplayError};
@@ -109,6 +110,7 @@ struct Inner {
     dead_letters: DeadLetters,
     crashes: Mutex<VecDeque<CrashReport>>,
     timers: Arc<Timers>,
+    alarms: Alarms,
     next_id: AtomicU64,
     random: Mutex<fastrand::Rng>,
     supervisors: RwLock<BTreeMap<Path, SupervisorLine>>,
@@ -157,6 +159,7 @@ impl System {
             dead_letters: DeadLetters::new(options.dead_letters),
             crashes: Mutex::new(VecDeque::new()),
             timers: timers.clone(),
+            alarms: Alarms::new(runtime.clone()),
             next_id: AtomicU64::new(1),
             random: Mutex::new(fastrand::Rng::with_seed(options.seed ^ 0x5eed)),
             supervisors: RwLock::new(BTreeMap::new()),
@@ -507,6 +510,10 @@ impl System {
 
     pub(crate) fn timers(&self) -> &Timers {
         &self.0.timers
+    }
+
+    pub(crate) fn alarms(&self) -> &Alarms {
+        &self.0.alarms
     }
 
     pub(crate) fn monitor_id(&self) -> MonitorId {

@@ -3,7 +3,7 @@
 use crate::agent::{Agent, Message};
 use crate::ask::{AskError, ReplyTo};
 use crate::cell::Cell;
-use crate::letter::{Body, Letter};
+use crate::letter::{Body, Letter, Sender};
 use crate::outgoing::{OutAcl, OutCall, OutLetter, Outgoing};
 use crate::reference::{AgentRef, AnyRef, SendError, SendOptions};
 use crate::signal::MonitorId;
@@ -78,28 +78,16 @@ impl<M> Effects<M> {
     }
 }
 
-/// What is known of the message that a turn handles.
-pub(crate) struct Occasion {
-    pub(crate) sender: Option<Address>,
-    pub(crate) acl: Option<Arc<AclMessage>>,
-    pub(crate) trace: Option<TraceContext>,
-}
-
-impl Occasion {
-    pub(crate) const NONE: Self = Self {
-        sender: None,
-        acl: None,
-        trace: None,
-    };
-}
-
 /// One turn of an agent of type `A`. What is asked of it takes effect when the turn ends well, all at once and in order,
 /// and not at all when it doesn't. (`ask` is the exception: it commits first.)
 pub struct Turn<'a, A: Agent> {
     pub(crate) cell: &'a Arc<Cell<A>>,
     pub(crate) epoch: u64,
     pub(crate) effects: &'a mut Effects<A::Message>,
-    pub(crate) occasion: Occasion,
+    /// Who sent what is being handled.
+    pub(crate) from: Sender,
+    /// Whether what is being handled carries a trace or the like; the cell has it.
+    pub(crate) has_extra: bool,
     /// The port of the asker of this turn's ACL message.
     pub(crate) acl_port: Option<ReplyTo<AclMessage>>,
 }
@@ -119,8 +107,8 @@ impl<A: Agent> Turn<'_, A> {
 
     fn stamp<M>(&self, body: Body<M>, options: SendOptions) -> Letter<M> {
         let mut letter = self.cell.core.letter(body, options);
-        letter.sender = Some(self.cell.core.address);
-        if let Some(trace) = self.occasion.trace {
+        letter.sender = self.cell.core.address.into();
+        if let Some(trace) = self.trace() {
             letter
                 .extra
                 .get_or_insert_default()
@@ -314,7 +302,7 @@ impl<A: Agent> Turn<'_, A> {
             .cell
             .core
             .letter(Body::Message(message), SendOptions::default());
-        letter.sender = self.occasion.sender;
+        letter.sender = self.from;
         self.push(Effect::Stash(letter));
         Ok(())
     }
@@ -443,19 +431,22 @@ impl<A: Agent> Turn<'_, A> {
     /// Who sent the message of this turn, where it was an agent.
     #[must_use]
     pub fn sender(&self) -> Option<Address> {
-        self.occasion.sender
+        self.from.address()
     }
 
     /// The ACL message of this turn.
     #[must_use]
-    pub fn acl(&self) -> Option<&Arc<AclMessage>> {
-        self.occasion.acl.as_ref()
+    pub fn acl(&self) -> Option<Arc<AclMessage>> {
+        self.cell.current_acl()
     }
 
     /// The trace that the message of this turn belongs to; what the turn sends goes on in it.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
-        self.occasion.trace
+        if !self.has_extra {
+            return None;
+        }
+        self.cell.current_trace()
     }
 
     /// The system that this agent lives in.

@@ -78,7 +78,7 @@ impl<A: Agent> Cell<A> {
             report.message = current.as_ref().map(|c| c.record);
             report.trace_id = current
                 .as_ref()
-                .and_then(|c| c.trace)
+                .and_then(Current::trace)
                 .map(|trace| trace.trace_id);
             self.core.system.crashed(&report);
             seat.last_crash = Some(Box::new(report));

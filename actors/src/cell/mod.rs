@@ -22,11 +22,11 @@ use crate::dead_letters::{Corpse, DeathCause, Kept, ReplayError};
 use crate::events::What;
 use crate::hooks::Admission;
 use crate::info::{ActorDetail, ActorInfo, ActorState};
-use crate::letter::{Body, Letter, LetterKind};
+use crate::letter::{Body, Extra, Letter, LetterKind, Sender};
 use crate::mailbox::{Gate, Lanes, Mailbox, NotTaken, Reservation, Wake};
 use crate::outgoing::Outgoing;
 use crate::recorder::{CrashReport, FlightRecord, FlightRecorder};
-use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, Bounced, NotSent, Receive};
+use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, NotSent, Receive};
 use crate::signal::Signal;
 use crate::spec::{Plan, WhenFull};
 use crate::sync_plain::{Mutex, RwLock};
@@ -112,12 +112,18 @@ pub(crate) enum Life<A> {
 /// What is kept of a letter while its turn goes on.
 pub(crate) struct Current<M> {
     pub(crate) record: FlightRecord,
-    pub(crate) sender: Option<Address>,
+    pub(crate) sender: Sender,
     pub(crate) ask: Option<AskHold>,
     pub(crate) acl: Option<Arc<AclMessage>>,
+    pub(crate) extra: Option<Box<Extra>>,
     /// A copy, where redelivery or replay wants one.
-    pub(crate) copy: Option<M>,
-    pub(crate) trace: Option<TraceContext>,
+    pub(crate) copy: Option<Box<M>>,
+}
+
+impl<M> Current<M> {
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        self.extra.as_ref().and_then(|extra| extra.trace)
+    }
 }
 
 impl<A: Agent> Cell<A> {
@@ -195,6 +201,16 @@ impl<A: Agent> Cell<A> {
             Some(local) => format!("{local}@{node}"),
             None => format!("root@{node}"),
         })
+    }
+
+    /// The trace of what is being handled.
+    pub(crate) fn current_trace(&self) -> Option<TraceContext> {
+        self.seat.lock().current.as_ref().and_then(Current::trace)
+    }
+
+    /// The ACL message that is being handled.
+    pub(crate) fn current_acl(&self) -> Option<Arc<AclMessage>> {
+        self.seat.lock().current.as_ref()?.acl.clone()
     }
 
     pub(crate) fn timers(&self) -> usize {
@@ -380,7 +396,7 @@ impl<A: Agent> Cell<A> {
         self.core.system.bury(Corpse {
             cause,
             receiver: self.core.path.clone(),
-            sender: letter.sender,
+            sender: letter.sender.address(),
             kind,
             message_type: std::any::type_name::<A::Message>(),
             priority: letter.priority,
@@ -396,7 +412,7 @@ impl<A: Agent> Cell<A> {
             return;
         }
         let body = match (current.copy, &current.acl) {
-            (Some(copy), _) => Some(Body::Message(copy)),
+            (Some(copy), _) => Some(Body::Message(*copy)),
             (None, Some(acl)) => Some(Body::Acl(acl.clone())),
             (None, None) => None,
         };
@@ -409,7 +425,7 @@ impl<A: Agent> Cell<A> {
         self.core.system.bury(Corpse {
             cause: DeathCause::TurnFailed(reason.clone()),
             receiver: self.core.path.clone(),
-            sender: current.sender,
+            sender: current.sender.address(),
             kind,
             message_type: std::any::type_name::<A::Message>(),
             priority: current.record.priority,
@@ -419,12 +435,13 @@ impl<A: Agent> Cell<A> {
     }
 
     fn from_acl(letter: AclLetter) -> Letter<A::Message> {
+        let body = match letter.body {
+            Body::Acl(acl) => Body::Acl(acl),
+            Body::Signal(life, signal) => Body::Signal(life, signal),
+            Body::Message(never) | Body::Timer(_, never) => match never {},
+        };
         Letter {
-            body: match letter.body {
-                Body::Acl(acl) => Body::Acl(acl),
-                Body::Signal(life, signal) => Body::Signal(life, signal),
-                Body::Message(never) | Body::Timer(_, never) => match never {},
-            },
+            body,
             ask: letter.ask,
             sender: letter.sender,
             extra: letter.extra,
@@ -434,13 +451,13 @@ impl<A: Agent> Cell<A> {
         }
     }
 
-    fn to_acl((letter, why): Bounced<A::Message>) -> (AclLetter, NotSent) {
+    fn to_acl(letter: Letter<A::Message>) -> Option<AclLetter> {
         let body = match letter.body {
             Body::Acl(acl) => Body::Acl(acl),
             Body::Signal(life, signal) => Body::Signal(life, signal),
-            Body::Message(_) | Body::Timer(..) => unreachable!("it went in as ACL"),
+            Body::Message(_) | Body::Timer(..) => return None,
         };
-        let letter = Letter {
+        Some(Letter {
             body,
             ask: letter.ask,
             sender: letter.sender,
@@ -448,8 +465,27 @@ impl<A: Agent> Cell<A> {
             at_ms: letter.at_ms,
             priority: letter.priority,
             deliveries: letter.deliveries,
-        };
-        (letter, why)
+        })
+    }
+
+    /// Does something with an ACL letter as one of this cell's own; what was not taken is put back.
+    fn as_own<R>(
+        letter: &mut Option<AclLetter>,
+        act: impl FnOnce(&mut Option<Letter<A::Message>>) -> R,
+    ) -> R {
+        let mut own = letter.take().map(Self::from_acl);
+        let result = act(&mut own);
+        *letter = own.and_then(Self::to_acl);
+        result
+    }
+}
+
+impl NotTaken {
+    fn why(self) -> NotSent {
+        match self {
+            Self::Full => NotSent::Full,
+            Self::Refused(gate) => NotSent::at_gate(gate),
+        }
     }
 }
 
@@ -468,66 +504,63 @@ impl<M: Message> Kept for KeptLetter<M> {
         let mut letter = self.0;
         letter.deliveries = 0;
         letter.extra = None;
-        to.0.push(letter, Some(WhenFull::Fail))
-            .map_err(|(letter, _)| {
-                let kept: Box<dyn Kept> = Box::new(KeptLetter(letter));
-                (Some(kept), ReplayError::NotTaken(path.clone()))
-            })
+        let mut letter = Some(letter);
+        to.0.push(&mut letter, Some(WhenFull::Fail)).map_err(|_| {
+            let kept = letter.map(|letter| Box::new(KeptLetter(letter)) as Box<dyn Kept>);
+            (kept, ReplayError::NotTaken(path.clone()))
+        })
+    }
+}
+
+impl<A: Agent> Cell<A> {
+    #[cold]
+    fn push_when_full(
+        &self,
+        letter: &mut Option<Letter<A::Message>>,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), NotSent> {
+        if when_full.unwrap_or_else(|| self.plan().mailbox.when_full) != WhenFull::DropOldest {
+            return Err(NotSent::Full);
+        }
+        // By `try_lock`, as the sender may hold its own seat's lock.
+        let Some(mut seat) = self.seat.try_lock() else {
+            return Err(NotSent::Full);
+        };
+        let pushed = self.mailbox.push_dropping_oldest(&mut seat.ready, letter);
+        drop(seat);
+        let (wake, dropped) = pushed.map_err(NotTaken::why)?;
+        self.wake(wake);
+        if let Some(dropped) = dropped {
+            self.bury_letter(dropped, DeathCause::DroppedOldest);
+        }
+        Ok(())
     }
 }
 
 impl<A: Agent> Receive<A::Message> for Cell<A> {
     fn push(
         &self,
-        letter: Letter<A::Message>,
+        letter: &mut Option<Letter<A::Message>>,
         when_full: Option<WhenFull>,
-    ) -> Result<(), Bounced<A::Message>> {
+    ) -> Result<(), NotSent> {
         match self.mailbox.push(letter) {
             Ok(wake) => {
                 self.wake(wake);
                 Ok(())
             }
-            Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
-            Err(NotTaken::Full(letter)) => {
-                if when_full.unwrap_or_else(|| self.plan().mailbox.when_full)
-                    != WhenFull::DropOldest
-                {
-                    return Err((letter, NotSent::Full));
-                }
-                // By `try_lock`, as the sender may hold its own seat's lock.
-                let Some(mut seat) = self.seat.try_lock() else {
-                    return Err((letter, NotSent::Full));
-                };
-                let pushed = self.mailbox.push_dropping_oldest(&mut seat.ready, letter);
-                drop(seat);
-                match pushed {
-                    Ok((wake, dropped)) => {
-                        self.wake(wake);
-                        if let Some(dropped) = dropped {
-                            self.bury_letter(dropped, DeathCause::DroppedOldest);
-                        }
-                        Ok(())
-                    }
-                    Err(NotTaken::Full(letter)) => Err((letter, NotSent::Full)),
-                    Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
-                }
-            }
+            Err(NotTaken::Full) => self.push_when_full(letter, when_full),
+            Err(refused) => Err(refused.why()),
         }
     }
 
     fn wait(
         &self,
-        letter: Letter<A::Message>,
+        letter: &mut Option<Letter<A::Message>>,
         waker: &Waker,
-    ) -> Result<Option<u64>, Bounced<A::Message>> {
-        match self.mailbox.wait(letter, waker) {
-            Ok((wake, ticket)) => {
-                self.wake(wake);
-                Ok(ticket)
-            }
-            Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
-            Err(NotTaken::Full(letter)) => Err((letter, NotSent::Full)),
-        }
+    ) -> Result<Option<u64>, NotSent> {
+        let (wake, ticket) = self.mailbox.wait(letter, waker).map_err(NotTaken::why)?;
+        self.wake(wake);
+        Ok(ticket)
     }
 
     fn poll_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>> {
@@ -539,10 +572,7 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
     }
 
     fn reserve(&self) -> Result<Reservation, NotSent> {
-        self.mailbox.reserve().map_err(|why| match why {
-            NotTaken::Full(()) => NotSent::Full,
-            NotTaken::Refused((), gate) => NotSent::at_gate(gate),
-        })
+        self.mailbox.reserve().map_err(NotTaken::why)
     }
 
     fn unreserve(&self, reservation: Reservation) {
@@ -552,16 +582,14 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
     fn push_reserved(
         &self,
         reservation: Reservation,
-        letter: Letter<A::Message>,
-    ) -> Result<(), Bounced<A::Message>> {
-        match self.mailbox.push_reserved(reservation, letter) {
-            Ok(wake) => {
-                self.wake(wake);
-                Ok(())
-            }
-            Err(NotTaken::Refused(letter, gate)) => Err((letter, NotSent::at_gate(gate))),
-            Err(NotTaken::Full(letter)) => Err((letter, NotSent::Full)),
-        }
+        letter: &mut Option<Letter<A::Message>>,
+    ) -> Result<(), NotSent> {
+        let wake = self
+            .mailbox
+            .push_reserved(reservation, letter)
+            .map_err(NotTaken::why)?;
+        self.wake(wake);
+        Ok(())
     }
 
     fn admit(&self, letter: &Letter<A::Message>) -> Result<(), NotSent> {
@@ -571,7 +599,7 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
         }
         let admission = Admission {
             receiver: &self.core.path,
-            sender: letter.sender,
+            sender: letter.sender.address(),
             kind: letter.body.kind(),
             priority: letter.priority,
             acl: match &letter.body {
@@ -606,20 +634,18 @@ impl<A: Agent> AnyCell for Cell<A> {
 
     fn push_acl(
         &self,
-        letter: AclLetter,
+        letter: &mut Option<AclLetter>,
         when_full: Option<WhenFull>,
-    ) -> Result<(), (AclLetter, NotSent)> {
-        self.push(Self::from_acl(letter), when_full)
-            .map_err(Self::to_acl)
+    ) -> Result<(), NotSent> {
+        Self::as_own(letter, |own| self.push(own, when_full))
     }
 
     fn wait_acl(
         &self,
-        letter: AclLetter,
+        letter: &mut Option<AclLetter>,
         waker: &Waker,
-    ) -> Result<Option<u64>, (AclLetter, NotSent)> {
-        self.wait(Self::from_acl(letter), waker)
-            .map_err(Self::to_acl)
+    ) -> Result<Option<u64>, NotSent> {
+        Self::as_own(letter, |own| self.wait(own, waker))
     }
 
     fn poll_acl_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>> {
@@ -639,7 +665,7 @@ impl<A: Agent> AnyCell for Cell<A> {
         }
         let admission = Admission {
             receiver: &self.core.path,
-            sender: letter.sender,
+            sender: letter.sender.address(),
             kind: LetterKind::Acl,
             priority: letter.priority,
             acl: match &letter.body {
@@ -668,7 +694,7 @@ impl<A: Agent> AnyCell for Cell<A> {
             self.core.system.coarse_ms(),
         );
         // Who has ended is not told any more.
-        if let Ok(wake) = self.mailbox.push(letter) {
+        if let Ok(wake) = self.mailbox.push(&mut Some(letter)) {
             self.wake(wake);
         }
     }
@@ -831,7 +857,7 @@ impl<A: Agent> TimerTarget for Cell<A> {
             }
         };
         let letter = Letter::new(Body::Timer(id, message), self.core.system.coarse_ms());
-        if let Ok(wake) = self.mailbox.push(letter) {
+        if let Ok(wake) = self.mailbox.push(&mut Some(letter)) {
             self.wake(wake);
         }
     }

@@ -11,12 +11,12 @@ use crate::events::What;
 use crate::fault::{self, Fault, When};
 use crate::hooks::{TurnEnd, TurnView};
 use crate::info::ActorState;
-use crate::letter::{Body, Letter, LetterKind};
+use crate::letter::{Body, Letter, LetterKind, Sender};
 use crate::panics;
 use crate::recorder::{FlightRecord, FlightRecorder};
 use crate::signal::Signal;
 use crate::spec::Placement;
-use crate::turn::{Effects, Occasion, Turn};
+use crate::turn::{Effects, Turn};
 use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::future::{Future, poll_fn};
@@ -176,8 +176,9 @@ fn spawn_dedicated<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHan
 }
 
 /// What a shell is to do next.
-enum Step<M> {
-    Turn(Task<M>),
+enum Step {
+    /// The task is in the [`Work`].
+    Turn,
     Flush,
     Sleep,
     Stop(ExitReason),
@@ -189,12 +190,29 @@ enum Task<M> {
     Continue,
     /// An injected fault that waits for no message.
     Fault(Fault),
-    /// With the port of its asker, where it is ACL and somebody waits.
-    Letter(Letter<M>, Option<ReplyTo<AclMessage>>, Option<Fault>),
+    Letter(Body<M>, Given),
+}
+
+/// What a letter comes with.
+struct Given {
+    from: Sender,
+    has_extra: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few letters come with.
+#[derive(Default)]
+struct Rare {
+    /// The port of its asker, where it is ACL and somebody waits.
+    acl_port: Option<ReplyTo<AclMessage>>,
+    /// A fault that is to show in its turn.
+    fault: Option<Fault>,
 }
 
 /// What a shell keeps between turns.
 struct Work<M> {
+    /// What the next turn is for. In here and not in a [`Step`], as it may be large.
+    task: Option<Task<M>>,
     effects: Effects<M>,
     /// The last turn ended well and is to be committed with the next step.
     commit_is_due: bool,
@@ -203,6 +221,7 @@ struct Work<M> {
 /// Lives one life after the other in the seat, until there is no more for this shell to do.
 async fn run<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) {
     let mut work = Work {
+        task: None,
         effects: Effects::new(),
         commit_is_due: false,
     };
@@ -251,11 +270,11 @@ async fn live<A: Agent>(
     let mut turns = 0;
     loop {
         match poll_fn(|cx| next_step(cell, epoch, work, cx)).await {
-            Step::Turn(task) => {
+            Step::Turn => {
                 let Some(behaviour) = &mut agent.0 else {
                     return true;
                 };
-                if let Err(reason) = take_turn(cell, epoch, behaviour, task, work).await {
+                if let Err(reason) = take_turn(cell, epoch, behaviour, work).await {
                     work.effects.clear();
                     return crash(cell, epoch, agent, reason);
                 }
@@ -283,7 +302,7 @@ fn next_step<A: Agent>(
     epoch: u64,
     work: &mut Work<A::Message>,
     cx: &mut Context<'_>,
-) -> Poll<Step<A::Message>> {
+) -> Poll<Step> {
     let mut guard = cell.seat.lock();
     let seat = &mut *guard;
     if seat.epoch != epoch {
@@ -316,14 +335,16 @@ fn next_step<A: Agent>(
     if seat.continue_is_due {
         seat.continue_is_due = false;
         seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
-        return Poll::Ready(Step::Turn(Task::Continue));
+        work.task = Some(Task::Continue);
+        return Poll::Ready(Step::Turn);
     }
     if control & CONTROL_FAULT != 0 {
         if let Some(at) = seat.faults.iter().position(|f| f.when == When::Now) {
             let fault = seat.faults.remove(at).map(|injected| injected.fault);
             if let Some(fault) = fault {
                 seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
-                return Poll::Ready(Step::Turn(Task::Fault(fault)));
+                work.task = Some(Task::Fault(fault));
+                return Poll::Ready(Step::Turn);
             }
         }
         cell.lower(CONTROL_FAULT);
@@ -333,14 +354,8 @@ fn next_step<A: Agent>(
         return Poll::Ready(Step::Sleep);
     }
     while let Some(letter) = cell.mailbox.next(&mut seat.ready, Some(cx.waker())) {
-        let acl_port = letter.ask.as_ref().and_then(AskHold::acl_port);
-        if let Some(letter) = begin(cell, seat, letter) {
-            let fault = if seat.faults.is_empty() {
-                None
-            } else {
-                fault::due(&mut seat.faults)
-            };
-            return Poll::Ready(Step::Turn(Task::Letter(letter, acl_port, fault)));
+        if begin(cell, seat, letter, &mut work.task) {
+            return Poll::Ready(Step::Turn);
         }
     }
     // A flag that went up between the look above and the parking has the consumer run once more.
@@ -350,26 +365,30 @@ fn next_step<A: Agent>(
     Poll::Pending
 }
 
-/// Notes what is begun, or drops what is not to be handled any more.
+/// Notes what is begun and makes it the task; false when the letter is not to be handled any more.
+#[inline]
 fn begin<A: Agent>(
     cell: &Cell<A>,
     seat: &mut Seat<A>,
-    mut letter: Letter<A::Message>,
-) -> Option<Letter<A::Message>> {
+    letter: Letter<A::Message>,
+    task: &mut Option<Task<A::Message>>,
+) -> bool {
     match &letter.body {
-        Body::Timer(id, _) if !seat.fired.remove(id) => return None,
-        Body::Signal(life, _) if *life != cell.core.pid().incarnation => return None,
+        Body::Timer(id, _) if !seat.fired.remove(id) => return false,
+        Body::Signal(life, _) if *life != cell.core.pid().incarnation => return false,
         Body::Message(_) | Body::Acl(_) | Body::Timer(..) | Body::Signal(..) => {}
     }
-    if let Some(expires) = letter.extra.as_ref().and_then(|extra| extra.expires_at_ms)
-        && cell.core.system.now_ms() > expires
-    {
+    if letter.extra.as_ref().is_some_and(|extra| {
+        extra
+            .expires_at_ms
+            .is_some_and(|expires| cell.core.system.now_ms() > expires)
+    }) {
         cell.bury_letter(letter, DeathCause::Expired);
-        return None;
+        return false;
     }
     let record = FlightRecord {
         kind: letter.body.kind(),
-        sender: letter.sender.map_or(0, |address| address.0 as u64),
+        sender: letter.sender.low(),
         at_ms: letter.at_ms,
         priority: letter.priority,
         deliveries: letter.deliveries,
@@ -377,22 +396,42 @@ fn begin<A: Agent>(
     seat.recorder
         .get_or_insert_with(|| Box::new(FlightRecorder::new()))
         .record(record);
-    let wants_copy = seat.wants_copy;
+    let mut rare: Option<Box<Rare>> = None;
+    let (mut acl, mut copy) = (None, None);
+    match &letter.body {
+        Body::Message(message) => {
+            if seat.wants_copy {
+                copy = message.copy().map(Box::new);
+            }
+        }
+        Body::Acl(message) => {
+            acl = Some(message.clone());
+            if let Some(port) = letter.ask.as_ref().and_then(AskHold::acl_port) {
+                rare.get_or_insert_default().acl_port = Some(port);
+            }
+        }
+        Body::Timer(..) | Body::Signal(..) => {}
+    }
+    if !seat.faults.is_empty()
+        && let Some(fault) = fault::due(&mut seat.faults)
+    {
+        rare.get_or_insert_default().fault = Some(fault);
+    }
+    let given = Given {
+        from: letter.sender,
+        has_extra: letter.extra.is_some(),
+        rare,
+    };
     seat.current = Some(Current {
         record,
         sender: letter.sender,
-        ask: letter.ask.take(),
-        acl: match &letter.body {
-            Body::Acl(acl) => Some(acl.clone()),
-            Body::Message(_) | Body::Timer(..) | Body::Signal(..) => None,
-        },
-        copy: match &letter.body {
-            Body::Message(message) if wants_copy => message.copy(),
-            Body::Message(_) | Body::Acl(_) | Body::Timer(..) | Body::Signal(..) => None,
-        },
-        trace: letter.extra.as_ref().and_then(|extra| extra.trace),
+        ask: letter.ask,
+        acl,
+        extra: letter.extra,
+        copy,
     });
-    Some(letter)
+    *task = Some(Task::Letter(letter.body, given));
+    true
 }
 
 impl<M> Current<M> {
@@ -405,11 +444,11 @@ impl<M> Current<M> {
                 priority: swarm_protocols::Priority::Critical,
                 deliveries: 0,
             },
-            sender: None,
+            sender: Sender::NONE,
             ask: None,
             acl: None,
+            extra: None,
             copy: None,
-            trace: None,
         }
     }
 }
@@ -419,24 +458,19 @@ async fn take_turn<A: Agent>(
     cell: &Arc<Cell<A>>,
     epoch: u64,
     agent: &mut A,
-    task: Task<A::Message>,
     work: &mut Work<A::Message>,
 ) -> Result<(), ExitReason> {
     let core = &cell.core;
     let hooks = core.system.hooks();
-    let kind = match &task {
-        Task::Continue | Task::Fault(_) => LetterKind::Continue,
-        Task::Letter(letter, ..) => letter.body.kind(),
-    };
-    let sender = match &task {
-        Task::Continue | Task::Fault(_) => None,
-        Task::Letter(letter, ..) => letter.sender,
+    let (kind, from) = match &work.task {
+        Some(Task::Letter(body, given)) => (body.kind(), given.from),
+        Some(Task::Continue | Task::Fault(_)) | None => (LetterKind::Continue, Sender::NONE),
     };
     let view = (!hooks.turn.is_empty()).then(|| TurnView {
         path: &core.path,
         pid: core.pid(),
         kind,
-        sender,
+        sender: from.address(),
     });
     let began = view.as_ref().map(|_| tokio::time::Instant::now());
     if let Some(view) = &view {
@@ -446,7 +480,7 @@ async fn take_turn<A: Agent>(
     }
     let span = tracing::trace_span!("turn", path = %core.path, kind = kind.as_str());
     let ended = {
-        let future = handle(cell, epoch, agent, task, &mut work.effects);
+        let future = handle(cell, epoch, agent, &mut work.task, &mut work.effects);
         let mut future = pin!(future);
         let mut first = true;
         // The first poll alone: most turns are over then, and need no timer.
@@ -535,34 +569,32 @@ async fn handle<A: Agent>(
     cell: &Arc<Cell<A>>,
     epoch: u64,
     agent: &mut A,
-    task: Task<A::Message>,
+    task: &mut Option<Task<A::Message>>,
     effects: &mut Effects<A::Message>,
 ) -> Result<(), Failure> {
     let mut turn = Turn {
         cell,
         epoch,
         effects,
-        occasion: Occasion::NONE,
+        from: Sender::NONE,
+        has_extra: false,
         acl_port: None,
     };
-    match task {
-        Task::Continue => agent.on_continue(&mut turn).await,
-        Task::Fault(fault) => fault.strike().await,
-        Task::Letter(letter, acl_port, fault) => {
-            if let Some(fault) = fault {
-                fault.strike().await?;
+    match task.take() {
+        Some(Task::Letter(body, given)) => {
+            turn.from = given.from;
+            turn.has_extra = given.has_extra;
+            if let Some(rare) = given.rare {
+                turn.acl_port = rare.acl_port;
+                if let Some(fault) = rare.fault {
+                    fault.strike().await?;
+                }
             }
-            turn.occasion.sender = letter.sender;
-            turn.occasion.trace = letter.extra.as_ref().and_then(|extra| extra.trace);
-            match letter.body {
+            match body {
                 Body::Message(message) | Body::Timer(_, message) => {
                     agent.handle(&mut turn, message).await
                 }
-                Body::Acl(acl) => {
-                    turn.occasion.acl = Some(acl.clone());
-                    turn.acl_port = acl_port;
-                    agent.on_acl(&mut turn, acl).await
-                }
+                Body::Acl(acl) => agent.on_acl(&mut turn, acl).await,
                 Body::Signal(_, signal) => match *signal {
                     Signal::Down(down) => agent.on_down(&mut turn, down).await,
                     Signal::Exit(exit) => agent.on_exit(&mut turn, exit).await,
@@ -571,6 +603,9 @@ async fn handle<A: Agent>(
                 },
             }
         }
+        Some(Task::Continue) => agent.on_continue(&mut turn).await,
+        Some(Task::Fault(fault)) => fault.strike().await,
+        None => Ok(()),
     }
 }
 

@@ -5,12 +5,13 @@ use super::{CONTROL_STOP, Cell, Life};
 use crate::agent::{Agent, Init};
 use crate::events::What;
 use crate::info::ActorState;
+use crate::letter::Sender;
 use crate::mailbox::{Gate, Wake};
 use crate::panics;
 use crate::reference::AnyCell;
 use crate::spec::Plan;
 use crate::system::{System, WeakSystem};
-use crate::turn::{Effects, Occasion, Turn};
+use crate::turn::{Effects, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
@@ -109,7 +110,8 @@ impl<A: Agent> Attempt<A> {
                 cell,
                 epoch,
                 effects: &mut effects,
-                occasion: Occasion::NONE,
+                from: Sender::NONE,
+                has_extra: false,
                 acl_port: None,
             };
             let init = agent.init(&mut turn).await;

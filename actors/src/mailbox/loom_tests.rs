@@ -67,7 +67,7 @@ fn loom_no_letter_is_lost_between_the_push_and_the_parking() {
             let mailbox = mailbox.clone();
             thread::spawn(move || {
                 for n in 0..2 {
-                    do_wake(mailbox.push(Item(n)).ok().expect("room"));
+                    do_wake(mailbox.push(&mut Some(Item(n))).ok().expect("room"));
                 }
             })
         };
@@ -85,7 +85,8 @@ fn loom_a_sender_that_waits_is_let_in_and_woken() {
             thread::spawn(move || {
                 let (bell, waker) = bell();
                 for n in 0..2 {
-                    let (wake, ticket) = mailbox.wait(Item(n), &waker).ok().expect("open");
+                    let (wake, ticket) =
+                        mailbox.wait(&mut Some(Item(n)), &waker).ok().expect("open");
                     do_wake(wake);
                     if let Some(ticket) = ticket {
                         while mailbox.poll_ticket(ticket, &waker).is_pending() {
@@ -130,7 +131,7 @@ fn loom_a_letter_is_either_taken_or_refused_when_the_gate_shuts() {
         let mailbox = open(1);
         let pusher = {
             let mailbox = mailbox.clone();
-            thread::spawn(move || mailbox.push(Item(1)).is_ok())
+            thread::spawn(move || mailbox.push(&mut Some(Item(1))).is_ok())
         };
         let _ = mailbox.set_gate(Gate::Closed);
         let mut ready = Lanes::new();
@@ -146,7 +147,12 @@ fn loom_a_consumer_that_leaves_is_replaced_when_a_letter_comes() {
         let mailbox = open(1);
         let pusher = {
             let mailbox = mailbox.clone();
-            thread::spawn(move || matches!(mailbox.push(Item(1)).ok().expect("room"), Wake::Absent))
+            thread::spawn(move || {
+                matches!(
+                    mailbox.push(&mut Some(Item(1))).ok().expect("room"),
+                    Wake::Absent
+                )
+            })
         };
         let ready = Lanes::new();
         let left = mailbox.leave(&ready);

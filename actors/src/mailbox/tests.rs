@@ -106,27 +106,27 @@ proptest! {
                     n += 1;
                     let item = Item { n, priority, counted: true };
                     let counted = inside.iter().filter(|i| i.counted).count() + reservations.len();
-                    match mailbox.push(item.clone()) {
+                    match mailbox.push(&mut Some(item.clone())) {
                         Ok(_) => {
                             prop_assert!(counted < capacity as usize, "it took one too many");
                             inside.push(item);
                         }
-                        Err(NotTaken::Full(_)) => {
+                        Err(NotTaken::Full) => {
                             prop_assert!(counted >= capacity as usize || !waiting.is_empty());
                         }
-                        Err(NotTaken::Refused(..)) => prop_assert!(false, "the gate is open"),
+                        Err(NotTaken::Refused(_)) => prop_assert!(false, "the gate is open"),
                     }
                 }
                 Op::Signal => {
                     n += 1;
                     let item = Item { n, priority: Priority::Normal, counted: false };
-                    prop_assert!(mailbox.push(item.clone()).is_ok(), "signals always fit");
+                    prop_assert!(mailbox.push(&mut Some(item.clone())).is_ok(), "signals always fit");
                     inside.push(item);
                 }
                 Op::Wait => {
                     n += 1;
                     let item = normal(n);
-                    match mailbox.wait(item.clone(), &waker()) {
+                    match mailbox.wait(&mut Some(item.clone()), &waker()) {
                         Ok((_, None)) => inside.push(item),
                         Ok((_, Some(ticket))) => {
                             waiting.insert(ticket, item);
@@ -182,7 +182,7 @@ proptest! {
                     if let Some(reservation) = reservations.pop() {
                         n += 1;
                         let item = normal(n);
-                        prop_assert!(mailbox.push_reserved(reservation, item.clone()).is_ok());
+                        prop_assert!(mailbox.push_reserved(reservation, &mut Some(item.clone())).is_ok());
                         inside.push(item);
                     }
                 }
@@ -217,8 +217,10 @@ proptest! {
 #[test]
 fn a_shut_gate_turns_waiting_senders_away_and_hands_their_letters_back() {
     let mailbox = open(1);
-    let _ = mailbox.push(normal(1)).expect("room");
-    let (_, ticket) = mailbox.wait(normal(2), &waker()).expect("in line");
+    let _ = mailbox.push(&mut Some(normal(1))).expect("room");
+    let (_, ticket) = mailbox
+        .wait(&mut Some(normal(2)), &waker())
+        .expect("in line");
     let turned_away = mailbox.set_gate(Gate::Closed);
     assert_eq!(turned_away, vec![normal(2)]);
     assert_eq!(
@@ -226,8 +228,8 @@ fn a_shut_gate_turns_waiting_senders_away_and_hands_their_letters_back() {
         Poll::Ready(Err(Gate::Closed))
     );
     assert!(matches!(
-        mailbox.push(normal(3)),
-        Err(NotTaken::Refused(_, Gate::Closed))
+        mailbox.push(&mut Some(normal(3))),
+        Err(NotTaken::Refused(Gate::Closed))
     ));
 }
 
@@ -236,12 +238,12 @@ fn dropping_the_oldest_takes_what_the_consumer_has_not_begun() {
     let mailbox = open(2);
     let mut ready = Lanes::new();
     for n in 1..=2 {
-        let _ = mailbox.push(normal(n)).expect("room");
+        let _ = mailbox.push(&mut Some(normal(n))).expect("room");
     }
     assert_eq!(mailbox.next(&mut ready, None), Some(normal(1)));
-    let _ = mailbox.push(normal(3)).expect("room");
+    let _ = mailbox.push(&mut Some(normal(3))).expect("room");
     let (_, dropped) = mailbox
-        .push_dropping_oldest(&mut ready, normal(4))
+        .push_dropping_oldest(&mut ready, &mut Some(normal(4)))
         .expect("taken");
     assert_eq!(dropped, Some(normal(2)), "it lay in the ready lanes");
     assert_eq!(mailbox.depth(), 2);
@@ -254,7 +256,7 @@ fn low_gets_one_of_sixteen_even_while_others_keep_coming() {
     let mailbox = open(1000);
     let mut ready = Lanes::new();
     for n in 0..100 {
-        let _ = mailbox.push(normal(n)).expect("room");
+        let _ = mailbox.push(&mut Some(normal(n))).expect("room");
     }
     assert!(mailbox.next(&mut ready, None).is_some());
     let low = Item {
@@ -262,7 +264,7 @@ fn low_gets_one_of_sixteen_even_while_others_keep_coming() {
         priority: Priority::Low,
         counted: true,
     };
-    let _ = mailbox.push(low.clone()).expect("room");
+    let _ = mailbox.push(&mut Some(low.clone())).expect("room");
     let at = (1..100).find(|_| mailbox.next(&mut ready, None) == Some(low.clone()));
     assert!(at.is_some_and(|at| at <= 16), "{at:?}");
 }
