@@ -408,7 +408,7 @@ fn numbers_and_durations_are_within_their_bounds() {
     assert_eq!(
         agent("shutdown = 5000"),
         [
-            "3:12: agent.\"/a\".shutdown: a duration is a string with a unit, not an integer (try \"5000s\")"
+            "3:12: agent.\"/a\".shutdown: a duration is a string with a unit, not an integer (try \"5000ms\")"
         ]
     );
     assert_eq!(
@@ -557,6 +557,15 @@ fn a_file_that_is_not_there_is_named_with_the_folder_it_was_looked_for_in() {
     assert!(
         text.contains("no-such.toml") && text.contains(&folder),
         "{text}"
+    );
+}
+
+#[test]
+fn a_file_without_end_is_not_read_to_its_end() {
+    let error = Manifest::load(std::path::Path::new("/dev/zero"), &Two).expect_err("too long");
+    assert!(
+        error.to_string().contains("/dev/zero has more than"),
+        "{error}"
     );
 }
 

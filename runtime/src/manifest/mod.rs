@@ -23,6 +23,7 @@ pub use tree::{
 
 use problem::Problems;
 use serde_json::Value;
+use std::io::Read;
 use std::path::{Path as FilePath, PathBuf};
 use swarm_protocols::Path;
 use toml::de::DeTable;
@@ -80,12 +81,10 @@ pub enum LoadError {
         cause: std::io::Error,
     },
     /// The file is longer than [`MANIFEST_BYTES_MAX`].
-    #[error("{} has {bytes} bytes, a manifest has at most {MANIFEST_BYTES_MAX}", file.display())]
+    #[error("{} has more than the {MANIFEST_BYTES_MAX} bytes that a manifest may have", file.display())]
     TooLong {
         /// The file.
         file: PathBuf,
-        /// Its length.
-        bytes: u64,
     },
     /// The text has mistakes.
     #[error(transparent)]
@@ -103,14 +102,17 @@ impl Manifest {
             folder: std::env::current_dir().unwrap_or_default(),
             cause,
         };
-        let bytes = std::fs::metadata(file).map_err(unreadable)?.len();
-        if bytes > MANIFEST_BYTES_MAX {
+        // Not by the length that the system tells: a device has none and never ends.
+        let mut text = String::new();
+        let mut bounded = std::fs::File::open(file)
+            .map_err(unreadable)?
+            .take(MANIFEST_BYTES_MAX + 1);
+        bounded.read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > MANIFEST_BYTES_MAX {
             return Err(LoadError::TooLong {
                 file: file.to_owned(),
-                bytes,
             });
         }
-        let text = std::fs::read_to_string(file).map_err(unreadable)?;
         let mut manifest = Self::parse(&text, catalogue).map_err(|rejected| Rejected {
             file: file.display().to_string(),
             ..rejected

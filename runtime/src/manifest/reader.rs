@@ -264,9 +264,11 @@ impl<'a, 'i> Section<'a, 'i> {
                         DurationError::Negative.suggestion(),
                     )
                 } else {
+                    // Nobody means an hour and more in seconds; they think in milliseconds.
+                    let unit = if number.len() > 3 { "ms" } else { "s" };
                     (
                         "a duration is a string with a unit, not an integer".to_owned(),
-                        Some(format!("\"{number}s\"")),
+                        Some(format!("\"{number}{unit}\"")),
                     )
                 };
                 problems.note(&value.span(), key, message, suggestion);

@@ -137,6 +137,42 @@ async fn a_kill_is_followed_by_the_next_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_killed_supervisor_is_restarted_with_its_static_children() {
+    let served =
+        Served::start("[supervisor.\"/s\"]\n[agent.\"/s/a\"]\nbehaviour = \"moody\"\n").await;
+    let answer = served
+        .post("/v1/actor/kill", json!({"path": "/s"}))
+        .await
+        .json();
+    assert_eq!(
+        (&answer["state"], &answer["incarnation"]),
+        (&json!("running"), &json!(2))
+    );
+    let child = served
+        .until("/v1/actor?path=/s/a", |actor| actor["incarnation"] == 2)
+        .await;
+    assert_eq!(child["address"].as_str().map(str::len), Some(32));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_can_be_restarted_and_stopped_for_good() {
+    let served = Served::start(TREE).await;
+    let d = json!({"path": "/dynamic/d-2"});
+    assert_eq!(
+        served.post("/v1/actor/restart", d.clone()).await.json()["incarnation"],
+        2
+    );
+    assert_eq!(
+        served.post("/v1/actor/stop", d.clone()).await.json()["state"],
+        "gone"
+    );
+    assert_eq!(
+        served.post("/v1/actor/restart", d).await.fault(),
+        (404, "no-such-actor".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_agent_takes_no_messages_until_it_is_restarted() {
     let served = Served::start(TREE).await;
     let answer = served

@@ -108,3 +108,37 @@ async fn a_stopped_node_is_not_ready_and_stays_stopped() {
         (409, "tree-not-failed".to_owned())
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_hangs_can_be_looked_at_and_given_up() {
+    let served = Served::unstarted(
+        "[agent.\"/a\"]\nbehaviour = \"echo\"\n[agent.\"/b\"]\nbehaviour = \"unborn\"\n",
+    );
+    let node = served.node.clone();
+    let starting = tokio::spawn(async move { node.start_tree().await });
+    served
+        .until("/v1/actors", |answer| {
+            answer["actors"].as_array().is_some_and(|actors| {
+                actors
+                    .iter()
+                    .any(|actor| actor["path"] == "/b" && actor["state"] == "starting")
+            })
+        })
+        .await;
+    let ready = served.get("/readyz").await;
+    assert_eq!(
+        (ready.status, &ready.json()["state"]),
+        (503, &json!("starting"))
+    );
+    let stopped = tokio::time::timeout(PATIENCE, served.node.stop(PATIENCE)).await;
+    assert!(stopped.expect("the start is given up").in_order);
+    let started = tokio::time::timeout(PATIENCE, starting)
+        .await
+        .expect("in time")
+        .expect("no panic");
+    assert!(
+        matches!(started, Err(StartTreeError::NotFailed(_))),
+        "{started:?}"
+    );
+    assert_eq!(served.get("/readyz").await.json()["state"], "stopped");
+}

@@ -24,6 +24,7 @@ pub(crate) fn behaviours() -> Behaviours {
             },
         )
         .with("stillborn", "never starts", |_| Ok(|| Stillborn))
+        .with("unborn", "is never done with its start", |_| Ok(|| Unborn))
 }
 
 struct Moody;
@@ -64,6 +65,20 @@ impl Agent for Stillborn {
 
     async fn init(&mut self, _: &mut Turn<'_, Self>) -> Result<swarm_actors::Init, Failure> {
         Err("no disk".into())
+    }
+
+    async fn handle(&mut self, _: &mut Turn<'_, Self>, message: NoMessage) -> Result<(), Failure> {
+        match message {}
+    }
+}
+
+struct Unborn;
+
+impl Agent for Unborn {
+    type Message = NoMessage;
+
+    async fn init(&mut self, _: &mut Turn<'_, Self>) -> Result<swarm_actors::Init, Failure> {
+        std::future::pending().await
     }
 
     async fn handle(&mut self, _: &mut Turn<'_, Self>, message: NoMessage) -> Result<(), Failure> {

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 use swarm_actors::{ActorInfo, ActorState};
 use swarm_protocols::Path;
-use swarm_supervisors::CallError;
+use swarm_supervisors::{CallError, Restart};
 
 /// How long an action may take: an ordered stop waits for the actor's cleanup.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -160,6 +160,14 @@ pub(in crate::api) async fn kill(
 
 /// Waits until the life is over and its supervisor has decided, for a bounded time.
 async fn effect_of_kill(api: &Api, path: &Path, before: &ActorInfo) {
+    // A supervisor that was killed is seen as stopped until the one above it has restarted it.
+    let comes_back = before.kind == "supervisor"
+        && match api.node.manifest().find(path) {
+            Some(Declaration::Supervisor(supervisor)) => {
+                !path.is_root() && supervisor.child.restart != Restart::Temporary
+            }
+            _ => false,
+        };
     let done = async {
         loop {
             let Some(now) = seen(api, path) else {
@@ -172,7 +180,8 @@ async fn effect_of_kill(api: &Api, path: &Path, before: &ActorInfo) {
                 | ActorState::Paused
                 | ActorState::Draining => next_life,
                 ActorState::Starting | ActorState::Restarting => false,
-                ActorState::Stopped | ActorState::Ended => true,
+                ActorState::Stopped => !comes_back,
+                ActorState::Ended => true,
             };
             if settled {
                 return;
