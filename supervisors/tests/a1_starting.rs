@@ -3,7 +3,7 @@
 mod common;
 
 use common::puppet::{Act, Puppet, env, name, quiet, spec};
-use common::{c, call, counts, crash, play, stop, sup, with};
+use common::{c, call, crash, play, stop, sup, with};
 use serde_json::json;
 use std::time::Duration;
 use swarm_protocols::{Address, ExitReason, Incarnation, Pid};
@@ -94,7 +94,7 @@ async fn s06_s07_the_error_names_the_child_and_the_first_cause_through_all_level
         SupervisorFlags::default(),
         [ChildSpec::supervisor(name("inner"), inner)],
     );
-    let error = start_root(env(), outer).await.err().expect("it fails");
+    let error = start_root(env(), outer).await.expect_err("it fails");
     let StartError::Child { id, cause } = &error else {
         panic!("{error:?}")
     };
@@ -226,5 +226,4 @@ fn s01_s36_stop_ends_an_empty_root_too() {
     );
     assert_eq!(trace.at(10), ["stopping /#1", "exited /#1 shutdown"]);
     assert_eq!(trace.result(20), common::error("noproc"));
-    let _ = counts(0, 0, 0, 0);
 }

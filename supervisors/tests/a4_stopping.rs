@@ -2,10 +2,9 @@
 
 mod common;
 
-use common::puppet::{Log, Puppet, Reason, Seen, Stop, args, env, logged, name, quiet, spec};
-use common::{c, call, count, exit, play, stop, sup, with};
+use common::puppet::{Puppet, Reason, Seen, Stop, args, env, logged, name, quiet, spec};
+use common::{c, call, exit, play, stop, sup, with};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::ExitReason;
 use swarm_supervisors::{
@@ -394,6 +393,4 @@ async fn s52_dropping_the_root_kills_the_tree() {
             Seen::Settled(Disposition::Removed)
         ]
     );
-    let _: Option<Arc<Log>> = None;
-    let _ = count(0);
 }

@@ -1,8 +1,8 @@
 //! Random trees with random exits, failed starts and calls behave as the plain model of otp.md's table says.
 
 mod reference {
-    pub mod generate;
-    pub mod model;
+    pub(crate) mod generate;
+    pub(crate) mod model;
 }
 
 use proptest::prelude::*;

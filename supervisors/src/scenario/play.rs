@@ -157,7 +157,7 @@ fn make_call(stage: &Arc<Stage>, call: &CallScript) {
     supervisor.post_call(match call.call {
         CallWord::StartChild => match &call.spec {
             Some(script) => match child_spec(stage, script, name.as_str(), false) {
-                Ok(spec) => Call::StartChild(Box::new(spec), started(stage, id)),
+                Ok(spec) => Call::StartChild(Box::new(spec), started_from_spec(stage, id)),
                 Err(_) => {
                     note_result(stage, &id, json!({"error": "invalid"}));
                     return;
@@ -209,6 +209,17 @@ fn started(stage: &Arc<Stage>, id: String) -> Reply<ChildStarted> {
     reply(stage, id, |started: ChildStarted| match started.pid {
         Some(_) => json!("ok"),
         None => json!("ignore"),
+    })
+}
+
+/// A spec where a template is makes no sense.
+fn started_from_spec(stage: &Arc<Stage>, id: String) -> Reply<ChildStarted> {
+    let reply = started(stage, id);
+    Reply::new(move |answer| {
+        reply.send(answer.map_err(|error| match error {
+            CallError::SimpleOneForOne => CallError::NotSimpleOneForOne,
+            other => other,
+        }));
     })
 }
 

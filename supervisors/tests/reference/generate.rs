@@ -15,7 +15,7 @@ use swarm_supervisors::scenario::{
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const GROUPS_MAX: usize = 9;
 
-pub fn scenario() -> impl Strategy<Value = Scenario> {
+pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
     (supervisor(2), vec(group(), 0..GROUPS_MAX)).prop_map(|(supervisor, groups)| {
         let mut script = Vec::new();
         let mut base = 0;

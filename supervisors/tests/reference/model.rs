@@ -15,7 +15,7 @@ use swarm_supervisors::scenario::{
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-pub fn play(scenario: &Scenario) -> Vec<Step> {
+pub(crate) fn play(scenario: &Scenario) -> Vec<Step> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
