@@ -6,6 +6,7 @@ use super::types::{
 };
 use crate::manifest::{Child, Children, Declaration, Manifest, Supervisor};
 use serde_json::{Value, json};
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use swarm_actors::{ActorInfo, CrashReport, DeadLetter, DeathCause, Event, FlightRecord, What};
@@ -98,21 +99,17 @@ pub(super) fn select(
     if let Some(group) = &query.group {
         actors.retain(|actor| actor.groups.iter().any(|g| g.as_str() == group));
     }
-    // Equal keys are in the order of paths, so that two listings of the same state are the same.
-    actors.sort_by(|a, b| {
-        let bigger_first = match sort {
-            Sort::Path => std::cmp::Ordering::Equal,
-            Sort::Mailbox => b.mailbox.cmp(&a.mailbox),
-            Sort::Restarts => b.restarts.cmp(&a.restarts),
-            Sort::Handled => b.turns.cmp(&a.turns),
-            // An unknown age is beyond the history, so greater than all known ones.
-            Sort::Age => {
-                let age = |actor| births.age_ms(actor).unwrap_or(u64::MAX);
-                age(b).cmp(&age(a))
-            }
-        };
-        bigger_first.then_with(|| natural(&a.path, &b.path))
-    });
+    // The system lists by path, and these sorts are stable: equal keys stay in that order.
+    match sort {
+        Sort::Path => actors.sort_by(|a, b| natural(&a.path, &b.path)),
+        Sort::Mailbox => actors.sort_by_key(|actor| Reverse(actor.mailbox)),
+        Sort::Restarts => actors.sort_by_key(|actor| Reverse(actor.restarts)),
+        Sort::Handled => actors.sort_by_key(|actor| Reverse(actor.turns)),
+        // An unknown age is beyond the history, so greater than all known ones.
+        Sort::Age => {
+            actors.sort_by_cached_key(|actor| Reverse(births.age_ms(actor).unwrap_or(u64::MAX)))
+        }
+    }
     let total = actors.len() as u64;
     if let Some(limit) = query.limit {
         actors.truncate(limit);
@@ -120,18 +117,40 @@ pub(super) fn select(
     (actors, total)
 }
 
-/// Paths in the order that people expect: `worker-2` before `worker-10`.
-fn natural(a: &Path, b: &Path) -> std::cmp::Ordering {
-    fn key(segment: &str) -> (&str, u64, &str) {
-        match segment.rsplit_once('-') {
-            Some((stem, number)) => match number.parse() {
-                Ok(n) => (stem, n, segment),
-                Err(_) => (segment, 0, segment),
-            },
-            None => (segment, 0, segment),
+/// Paths in the order that people expect: `worker-2` before `worker-10`, and what stands below an actor right after it.
+fn natural(a: &Path, b: &Path) -> Ordering {
+    let (mut a, mut b) = (a.as_str().as_bytes(), b.as_str().as_bytes());
+    loop {
+        match (a.first(), b.first()) {
+            (Some(x), Some(y)) if x.is_ascii_digit() && y.is_ascii_digit() => {
+                let (number_a, rest_a) = split_number(a);
+                let (number_b, rest_b) = split_number(b);
+                // Without leading zeros the longer number is the greater; leading zeros decide only between equals.
+                let by_value = (number_a.len().cmp(&number_b.len())).then(number_a.cmp(number_b));
+                let by_zeros = || (a.len() - rest_a.len()).cmp(&(b.len() - rest_b.len()));
+                match by_value.then_with(by_zeros) {
+                    Ordering::Equal => (a, b) = (rest_a, rest_b),
+                    different => return different,
+                }
+            }
+            (Some(b'/'), Some(b'/')) => (a, b) = (&a[1..], &b[1..]),
+            (Some(b'/'), Some(_)) => return Ordering::Less,
+            (Some(_), Some(b'/')) => return Ordering::Greater,
+            (Some(x), Some(y)) if x == y => (a, b) = (&a[1..], &b[1..]),
+            (x, y) => return x.cmp(&y),
         }
     }
-    a.segments().map(key).cmp(b.segments().map(key))
+}
+
+/// The digits in front, without leading zeros, and what follows them.
+fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text
+        .iter()
+        .position(|c| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let zeros = digits.iter().position(|c| *c != b'0').unwrap_or(end);
+    (&digits[zeros..], rest)
 }
 
 pub(super) fn supervision(flags: &SupervisorFlags) -> Supervision {
@@ -481,4 +500,23 @@ pub(super) fn stuck(history: &[Arc<Event>]) -> BTreeSet<&Path> {
         }
     }
     stuck
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_in_the_order_that_people_expect() {
+        let path = |text: &&str| Path::new(text).expect("a path");
+        let sorted = [
+            "/", "/a", "/a/b", "/a-1", "/a-1/x", "/a-2", "/a-02", "/a-10", "/a-10/b", "/a1b2",
+            "/a1b10", "/b",
+        ];
+        for (at, x) in sorted.iter().enumerate() {
+            for (other, y) in sorted.iter().enumerate() {
+                assert_eq!(natural(&path(x), &path(y)), at.cmp(&other), "{x} and {y}");
+            }
+        }
+    }
 }
