@@ -338,8 +338,9 @@ mod tests {
         };
         let deadline = Duration::from_secs(20);
         let workers = Desk::default().workers(&system, &group(), deadline, deadline);
-        let (result, ()) =
-            tokio::join!(run_one(&workers, job("sleep", r#"{"ms":200}"#), 1), killer);
+        let both =
+            async { tokio::join!(run_one(&workers, job("sleep", r#"{"ms":200}"#), 1), killer) };
+        let (result, ()) = tokio::time::timeout(deadline, both).await.unwrap();
         let result = result.unwrap();
         assert!(result.outcome.is_ok(), "{result:?}");
         assert_eq!(result.attempts, 3);

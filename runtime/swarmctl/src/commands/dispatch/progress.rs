@@ -1,10 +1,11 @@
 //! A progress bar, where there is a terminal that nothing else writes to.
 
 use crate::output::Output;
+use crate::words::{count, span};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swarm_runtime::dispatch::Progress;
 
 /// How often the bar is drawn.
@@ -20,17 +21,21 @@ pub(super) async fn draw(progress: &Progress, output: Output, results_on_stdout:
         None,
         ProgressDrawTarget::stderr(),
     ));
-    if let Ok(style) =
-        ProgressStyle::with_template("{spinner} {pos} jobs done, {per_sec}, {msg} ({elapsed})")
-    {
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         bar.0.set_style(style);
     }
+    let start = Instant::now();
     loop {
+        let done = progress.done();
         let failed = progress.failed.load(Ordering::Relaxed);
         let attempts = progress.attempts.load(Ordering::Relaxed);
-        bar.0
-            .set_message(format!("{attempts} attempts, {failed} failed"));
-        bar.0.set_position(progress.done());
+        let per_second = done as f64 / start.elapsed().as_secs_f64().max(0.001);
+        bar.0.set_message(format!(
+            "{} done, {per_second:.0}/s, {attempts} attempts, {failed} failed, {}",
+            count(done, "job"),
+            span(start.elapsed())
+        ));
+        bar.0.tick();
         tokio::time::sleep(INTERVAL).await;
     }
 }
