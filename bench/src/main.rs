@@ -31,6 +31,9 @@ struct Options {
     /// Print one JSON line for each subject and metric.
     #[arg(long)]
     json: bool,
+    /// Print the rows of a Markdown table.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// A small part of the work in two runs, to see that everything runs; its figures mean nothing.
     #[arg(long)]
     quick: bool,
@@ -153,6 +156,9 @@ fn run(options: &Options, benches: &[Bench], only: &[Subject]) -> ExitCode {
             }
         }
     }
+    if options.markdown && !write_line(table::MARKDOWN_HEAD) {
+        return ExitCode::SUCCESS;
+    }
     for bench in benches {
         let runs = options.runs.map_or_else(
             || {
@@ -171,7 +177,7 @@ fn run(options: &Options, benches: &[Bench], only: &[Subject]) -> ExitCode {
             .collect();
         let (figures, complete) = measure(&runner, *bench, &subjects, runs);
         failed |= !complete;
-        if !show(options.json, *bench, &figures) {
+        if !show(options, *bench, &figures) {
             break;
         }
     }
@@ -216,13 +222,17 @@ fn measure(
 }
 
 /// False when nobody reads any more.
-fn show(json: bool, bench: Bench, all: &[Figure]) -> bool {
-    if json {
+fn show(options: &Options, bench: Bench, all: &[Figure]) -> bool {
+    if options.json {
         return all.iter().all(|figure| {
             write_line(&serde_json::to_string(figure).expect("a figure is plain data"))
         });
     }
-    write_line(&table::render(bench, all, &verdicts(bench, all)))
+    let verdicts = verdicts(bench, all);
+    if options.markdown {
+        return write_line(table::markdown(all, &verdicts).trim_end());
+    }
+    write_line(&table::render(bench, all, &verdicts))
 }
 
 fn write_line(line: &str) -> bool {

@@ -39,10 +39,49 @@ pub(crate) fn render(bench: Bench, figures: &[Figure], verdicts: &[Verdict]) -> 
     }
     columns(&mut text, &rows);
     for verdict in verdicts {
-        let _ = writeln!(text, "  {}", sentence(verdict));
+        let _ = writeln!(text, "  bar: {} {}", verdict.bar.metric, sentence(verdict));
     }
     text
 }
+
+/// Renders one bench as rows of a Markdown table, whose head is [`MARKDOWN_HEAD`].
+pub(crate) fn markdown(figures: &[Figure], verdicts: &[Verdict]) -> String {
+    let mut text = String::new();
+    let own = figures
+        .iter()
+        .filter(|figure| figure.subject == Subject::Swarm.name());
+    for own in own {
+        let peers = figures
+            .iter()
+            .filter(|peer| peer.metric == own.metric && peer.subject != own.subject)
+            .map(|peer| {
+                let value = number(peer.median);
+                format!("{} {value} ({})", peer.subject, ratio(Some(own), peer))
+            });
+        let bars = verdicts
+            .iter()
+            .filter(|verdict| verdict.bar.metric == own.metric)
+            .map(sentence);
+        let _ = writeln!(
+            text,
+            "| {} | {}, {} | {} ({} to {}) | {} | {} |",
+            own.bench,
+            own.metric,
+            own.unit,
+            number(own.median),
+            number(own.min),
+            number(own.max),
+            peers.collect::<Vec<_>>().join(", "),
+            bars.collect::<Vec<_>>().join(", "),
+        );
+    }
+    text
+}
+
+/// What stands above the rows of [`markdown`].
+pub(crate) const MARKDOWN_HEAD: &str = "\
+| bench | metric | swarm: median (min to max) | peers: median (swarm is) | bar |
+| --- | --- | --- | --- | --- |";
 
 fn ratio(own: Option<&Figure>, peer: &Figure) -> String {
     match own {
@@ -112,13 +151,23 @@ mod tests {
         all.extend(figures(Bench::Ask, Subject::Ractor, &sample(1000.0)));
         let text = render(Bench::Ask, &all, &verdicts(Bench::Ask, &all));
         let expected = "\
-ask: 100 clients ask one agent
+ask: 100 clients ask one agent; only swarm's have a deadline
   METRIC SUBJECT MEDIAN  MIN  MAX UNIT  RUNS SWARM IS
   cpu    swarm      250  250  250 ns/op    1        -
   cpu    ractor    1000 1000 1000 ns/op    1   0.25 x
   bar: cpu at most 0.55 x ractor: 0.25 x, holds
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_markdown_row_holds_the_same() {
+        let sample = |value| [Sample::default().with("cpu", "ns/op", value)];
+        let mut all = figures(Bench::Ask, Subject::Swarm, &sample(250.0));
+        all.extend(figures(Bench::Ask, Subject::Ractor, &sample(1000.0)));
+        let row = markdown(&all, &verdicts(Bench::Ask, &all));
+        let expected = "| ask | cpu, ns/op | 250 (250 to 250) | ractor 1000 (0.25 x) | at most 0.55 x ractor: 0.25 x, holds |\n";
+        assert_eq!(row, expected);
     }
 
     #[test]
