@@ -324,3 +324,22 @@ fn chaos_holds_its_expectations_or_says_which_failed() {
     assert_eq!(bad.json()["expectations"][0]["holds"], false);
     chaos("nobody").expect(3);
 }
+
+#[test]
+fn a_second_signal_stops_a_node_at_once() {
+    let folder = folder();
+    let text = "[agent.\"/slow\"]\nbehaviour = \"text\"\nshutdown = \"infinity\"\nturn_deadline = \"infinity\"\n";
+    let manifest = file(&folder, "swarm.toml", text);
+    let node = Node::up(&[&manifest]);
+    let order = r#"{"task":"sleep","input":{"ms":600000}}"#;
+    node.run(&["actor", "send", "/slow", order, "--performative", "request"])
+        .expect(0);
+    eventually(|| actor(&node, "/slow"), |actor| actor["turn"].is_object());
+    signal("TERM", node.process());
+    eventually(
+        || node.run(&["status", "-o", "json"]).expect(0).json(),
+        |status| status["state"] == "draining",
+    );
+    signal("TERM", node.process());
+    assert_eq!(node.wait().0, Some(130));
+}
