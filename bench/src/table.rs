@@ -105,10 +105,7 @@ fn sentence(verdict: &Verdict) -> String {
         None => (number(limit), number(verdict.measured)),
     };
     let outcome = if verdict.holds { "holds" } else { "MISSED" };
-    format!(
-        "bar: {} {side} {wanted}: {measured}, {outcome}",
-        verdict.bar.metric
-    )
+    format!("{side} {wanted}: {measured}, {outcome}")
 }
 
 /// Enough digits to compare by, no more.
