@@ -3,6 +3,7 @@
 use crate::letter::LetterKind;
 use crate::sync_plain::Mutex;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use swarm_protocols::{AclMessage, Address, ExitReason, Path, Priority};
@@ -68,7 +69,7 @@ pub struct DeadLetter {
     /// What it was.
     pub kind: LetterKind,
     /// The Rust type of a native message.
-    pub message_type: String,
+    pub message_type: Cow<'static, str>,
     /// Its priority.
     pub priority: Priority,
     /// The message itself, where it is ACL.
@@ -165,7 +166,7 @@ impl DeadLetters {
                 receiver: corpse.receiver,
                 sender: corpse.sender,
                 kind: corpse.kind,
-                message_type: corpse.message_type.to_owned(),
+                message_type: corpse.message_type.into(),
                 priority: corpse.priority,
                 acl: corpse.acl,
                 is_replayable: corpse.kept.is_some(),

@@ -2,6 +2,7 @@
 
 use crate::sync_plain::Mutex;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use swarm_protocols::{ExitReason, Incarnation, Name, Path};
@@ -68,7 +69,7 @@ pub enum What {
         /// Its number in the dead-letter store.
         id: u64,
         /// Why, as one word.
-        reason: String,
+        reason: Cow<'static, str>,
     },
     /// A mailbox reached its bound. Told once until it was half empty again.
     MailboxFull {

@@ -2,6 +2,7 @@
 
 use crate::recorder::{CrashReport, FlightRecord};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Path};
 
 /// What an actor is doing.
@@ -87,6 +88,8 @@ pub struct ActorInfo {
     pub address: Address,
     /// Which life this is.
     pub incarnation: Incarnation,
+    /// When the present life began, in milliseconds since 1970 UTC; 0 when there was none.
+    pub began_ms: u64,
     /// How many turns it has had, over all lives.
     pub turns: u64,
     /// How long the oldest queued message has been waiting, in milliseconds, as far as that was noticed.
@@ -121,5 +124,5 @@ pub struct ActorDetail {
     /// Why its last life ended, where one has.
     pub last_exit: Option<ExitReason>,
     /// Its latest crash.
-    pub last_crash: Option<CrashReport>,
+    pub last_crash: Option<Arc<CrashReport>>,
 }

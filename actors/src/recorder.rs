@@ -2,6 +2,7 @@
 
 use crate::letter::LetterKind;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use swarm_protocols::{ExitReason, Incarnation, Path, Pid, Priority};
 
 /// How many messages are remembered.
@@ -74,7 +75,7 @@ pub struct CrashReport {
     /// The supervisor above it.
     pub supervisor: Option<Pid>,
     /// The Rust type of its behaviour.
-    pub behaviour: String,
+    pub behaviour: Cow<'static, str>,
     /// Why, with causes.
     pub reason: ExitReason,
     /// The message in whose turn it crashed.
@@ -83,8 +84,8 @@ pub struct CrashReport {
     pub recorder: Vec<FlightRecord>,
     /// How many messages were queued.
     pub queued: u64,
-    /// The trace that the message belonged to.
-    pub trace_id: Option<u128>,
+    /// The trace that the message belonged to, as 32 hexadecimal digits.
+    pub trace_id: Option<String>,
     /// How many lives came before.
     pub incarnation: Incarnation,
 }

@@ -75,6 +75,11 @@ impl Cells {
         }
     }
 
+    pub(crate) fn clear(&self) {
+        let all = std::mem::take(&mut *self.cells.write());
+        drop(all);
+    }
+
     pub(crate) fn all(&self) -> Vec<AnyRef> {
         self.cells.read().values().cloned().collect()
     }

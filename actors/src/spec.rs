@@ -252,7 +252,7 @@ impl<A: Agent> AgentSpec<A> {
                 if let Some(shutdown) = self.shutdown {
                     spec = spec.shutdown(shutdown);
                 }
-                if let Some(delay) = self.restart_delay.clone() {
+                if let Some(delay) = self.restart_delay {
                     spec = spec.restart_delay(delay);
                 }
                 if let Some(timeout) = self.start_timeout {

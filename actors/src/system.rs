@@ -80,9 +80,33 @@ impl SystemOptions {
     }
 }
 
-/// The agents of one node and what they share. Cheap to clone. When the last clone goes, the tree is killed.
+/// The agents of one node and what they share. Cheap to clone. When the last clone goes that was made from what
+/// [`System::new`] gave, the tree is killed; what agents get from [`Turn::system`](crate::Turn::system) does not count.
+///
+/// A closure that lives in the tree (a supervisor's init, say) and holds a clone keeps the system alive until
+/// [`System::stop_tree`]; let it hold a [`WeakSystem`].
 #[derive(Clone)]
-pub struct System(Arc<Inner>);
+pub struct System(
+    Arc<Inner>,
+    #[expect(dead_code, reason = "its drop is what it is for")] Option<Arc<Owner>>,
+);
+
+/// What the clones that count share.
+struct Owner(Weak<Inner>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.upgrade() {
+            // The tree goes first: its agents are killed and told so. Then the cells, which refer back to the system.
+            let tree = inner.tree.lock().take();
+            drop(tree);
+            inner.cells.clear();
+            for task in inner.background.lock().drain(..) {
+                task.abort();
+            }
+        }
+    }
+}
 
 /// A [`System`] that does not keep it alive.
 #[derive(Clone)]
@@ -92,7 +116,7 @@ impl WeakSystem {
     /// The system, while it lives.
     #[must_use]
     pub fn upgrade(&self) -> Option<System> {
-        self.0.upgrade().map(System)
+        self.0.upgrade().map(|inner| System(inner, None))
     }
 }
 
@@ -108,7 +132,7 @@ struct Inner {
     groups: Groups,
     events: EventStream,
     dead_letters: DeadLetters,
-    crashes: Mutex<VecDeque<CrashReport>>,
+    crashes: Mutex<VecDeque<Arc<CrashReport>>>,
     timers: Arc<Timers>,
     alarms: Alarms,
     next_id: AtomicU64,
@@ -122,6 +146,7 @@ struct Inner {
 #[derive(Clone)]
 struct SupervisorLine {
     pid: Pid,
+    began_ms: u64,
     state: ActorState,
     restarts: u32,
 }
@@ -147,7 +172,7 @@ impl System {
         let wall_origin_ms = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-        let system = Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             origin: env.origin(),
             wall_origin_ms,
             coarse_ms: AtomicU64::new(0),
@@ -167,7 +192,9 @@ impl System {
             background: Mutex::new(Vec::new()),
             runtime: runtime.clone(),
             options,
-        }));
+        });
+        let owner = Owner(Arc::downgrade(&inner));
+        let system = Self(inner, Some(Arc::new(owner)));
         let weak = system.downgrade();
         let env = env
             .with_observer(Arc::new(Witness(weak.clone())))
@@ -332,6 +359,7 @@ impl System {
             mailbox: 0,
             address: line.pid.address,
             incarnation: line.pid.incarnation,
+            began_ms: line.began_ms,
             turns: 0,
             mailbox_ms: 0,
         }));
@@ -458,7 +486,7 @@ impl System {
 
     /// The latest crashes, oldest first.
     #[must_use]
-    pub fn crash_reports(&self) -> Vec<CrashReport> {
+    pub fn crash_reports(&self) -> Vec<Arc<CrashReport>> {
         self.0.crashes.lock().iter().cloned().collect()
     }
 
@@ -468,10 +496,15 @@ impl System {
         u64::try_from(self.0.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Milliseconds since 1970 UTC, by the wall clock at the system's begin and the monotonic clock since.
+    /// Milliseconds since 1970 UTC, by the wall clock at the system's begin and the monotonic clock since; in steps of
+    /// about 10 ms where the watchdog has a thread.
     #[must_use]
     pub fn wall_ms(&self) -> u64 {
-        self.0.wall_origin_ms + self.now_ms()
+        let since = match self.0.options.watchdog {
+            Watchdog::Thread => self.0.coarse_ms.load(Ordering::Relaxed),
+            Watchdog::Task | Watchdog::Off => self.now_ms(),
+        };
+        self.0.wall_origin_ms + since
     }
 
     /// A number from the system's seeded source.
@@ -562,7 +595,7 @@ impl System {
         let cell = Cell::new(
             self.env().address(),
             path.clone(),
-            self.clone(),
+            Self(self.0.clone(), None),
             plan.clone(),
         );
         let any: Arc<dyn AnyCell> = cell.clone();
@@ -588,7 +621,7 @@ impl System {
             .publish(self.wall_ms(), path, incarnation, what);
     }
 
-    pub(crate) fn crashed(&self, report: &CrashReport) {
+    pub(crate) fn crashed(&self, report: Arc<CrashReport>) {
         tracing::warn!(
             path = %report.path,
             incarnation = report.pid.incarnation.0,
@@ -597,17 +630,25 @@ impl System {
             "agent crashed"
         );
         let mut crashes = self.0.crashes.lock();
-        if crashes.len() == self.0.options.crash_reports.max(1) {
-            crashes.pop_front();
-        }
-        crashes.push_back(report.clone());
+        let is_full = crashes.len() == self.0.options.crash_reports.max(1);
+        let evicted = if is_full { crashes.pop_front() } else { None };
+        crashes.push_back(report);
+        drop(crashes);
+        drop(evicted);
     }
 
     pub(crate) fn bury(&self, corpse: Corpse) {
         let path = corpse.receiver.clone();
-        let reason = corpse.cause.as_str().to_owned();
+        let reason = corpse.cause.as_str();
         let id = self.0.dead_letters.bury(self.wall_ms(), corpse);
-        self.publish(Some(path), None, What::DeadLetter { id, reason });
+        self.publish(
+            Some(path),
+            None,
+            What::DeadLetter {
+                id,
+                reason: reason.into(),
+            },
+        );
     }
 
     /// An ACL answer that names a receiver that nobody knows.
@@ -682,10 +723,12 @@ impl Observer for Witness {
                     .entry(supervisor.clone())
                     .or_insert(SupervisorLine {
                         pid: *pid,
+                        began_ms: 0,
                         state: ActorState::Running,
                         restarts: 0,
                     });
                 line.pid = *pid;
+                line.began_ms = system.wall_ms();
                 line.state = ActorState::Running;
                 line.restarts =
                     u32::try_from(pid.incarnation.0.saturating_sub(1)).unwrap_or(u32::MAX);

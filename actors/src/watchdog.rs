@@ -5,6 +5,7 @@ use crate::agent::Agent;
 use crate::cell::{CONTROL_SLEEP, Cell};
 use crate::events::What;
 use crate::info::ActorState;
+use crate::reference::AnyRef;
 use crate::system::WeakSystem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,11 +38,36 @@ pub(crate) struct Tick<'a> {
 /// The coarse clock's step.
 const CLOCK_STEP: Duration = Duration::from_millis(10);
 
+/// How many cells are looked at in one step at most, so that a node with a million of them does not spend its time on that.
+/// A pass over more than this many takes several steps, and stuck turns are noticed so much later.
+const CELLS_PER_STEP: usize = 2048;
+
+/// A pass over all cells, some at a time.
+struct Pass {
+    left: Vec<AnyRef>,
+}
+
+impl Pass {
+    fn step(&mut self, system: &crate::System) {
+        let tick = Tick {
+            now_ms: system.now_ms(),
+            system,
+        };
+        for _ in 0..CELLS_PER_STEP {
+            let Some(cell) = self.left.pop() else {
+                return;
+            };
+            cell.0.watch_over(&tick);
+        }
+    }
+}
+
 pub(crate) fn start_thread(system: WeakSystem, interval: Duration) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("swarm-watchdog".into())
         .spawn(move || {
             let mut since = Duration::ZERO;
+            let mut pass = Pass { left: Vec::new() };
             loop {
                 std::thread::sleep(CLOCK_STEP);
                 let Some(system) = system.upgrade() else {
@@ -49,10 +75,11 @@ pub(crate) fn start_thread(system: WeakSystem, interval: Duration) -> std::io::R
                 };
                 system.advance_coarse_clock();
                 since += CLOCK_STEP;
-                if since >= interval {
+                if pass.left.is_empty() && since >= interval {
                     since = Duration::ZERO;
-                    look(&system);
+                    pass.left = system.cells_table().all();
                 }
+                pass.step(&system);
             }
         })?;
     Ok(())
@@ -64,17 +91,12 @@ pub(crate) async fn run_task(system: WeakSystem, interval: Duration) {
         let Some(system) = system.upgrade() else {
             return;
         };
-        look(&system);
-    }
-}
-
-fn look(system: &crate::System) {
-    let tick = Tick {
-        now_ms: system.now_ms(),
-        system,
-    };
-    for cell in system.cells_table().all() {
-        cell.0.watch_over(&tick);
+        let mut pass = Pass {
+            left: system.cells_table().all(),
+        };
+        while !pass.left.is_empty() {
+            pass.step(&system);
+        }
     }
 }
 
@@ -83,26 +105,23 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
     if core.state() != ActorState::Running {
         return;
     }
+    if core.full_is_reported.load(Ordering::Relaxed)
+        && cell.mailbox.depth() <= u64::from(cell.mailbox.capacity()) / 2
+    {
+        core.full_is_reported.store(false, Ordering::Relaxed);
+    }
     let progress = core.progress.load(Ordering::Relaxed);
-    let depth = cell.mailbox.depth();
-    let capacity = u64::from(cell.plan().mailbox.capacity);
+    let is_in_code = progress % 2 == 1;
+    // Two loads for most cells: only a turn that goes on, or an agent that may sleep, is worth its lock.
+    if !is_in_code && !core.may_sleep.load(Ordering::Relaxed) {
+        return;
+    }
     let Some(mut seat) = cell.seat.try_lock() else {
         // Between two turns: neither stuck nor idle.
         return;
     };
     let idle_turn = seat.current.is_none();
     let watch = &mut seat.watch_over;
-    if depth < capacity.div_ceil(2) {
-        watch.full_is_reported = false;
-    } else if depth >= capacity && !watch.full_is_reported {
-        watch.full_is_reported = true;
-        tick.system.event(
-            Some(core),
-            What::MailboxFull {
-                capacity: cell.plan().mailbox.capacity,
-            },
-        );
-    }
     if progress != watch.progress {
         watch.progress = progress;
         watch.since_ms = tick.now_ms;
@@ -110,7 +129,6 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
         return;
     }
     let same_for = Duration::from_millis(tick.now_ms.saturating_sub(watch.since_ms));
-    let is_in_code = progress % 2 == 1;
     if is_in_code {
         let deadline = cell.plan().turn_deadline;
         let report_after = deadline.map_or(STUCK_AFTER, |d| d.min(STUCK_AFTER));
@@ -125,7 +143,7 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
             cell.cut_off(ExitReason::Limit(Limit::TurnTime));
         }
     } else if idle_turn
-        && depth == 0
+        && cell.mailbox.depth() == 0
         && cell
             .plan()
             .sleep_after

@@ -10,7 +10,7 @@ use swarm_protocols::{ExitReason, Incarnation};
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_handled_and_answered() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.send(Count::Add(2)).await.expect("taken");
     a.send(Count::Add(3)).await.expect("taken");
@@ -19,7 +19,7 @@ async fn a_message_is_handled_and_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_panic_address_and_queued_messages_are_still_there_and_the_state_is_new() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     let before = a.any().pid();
     a.any().pause();
@@ -36,7 +36,7 @@ async fn after_a_panic_address_and_queued_messages_are_still_there_and_the_state
 
 #[tokio::test(start_paused = true)]
 async fn the_message_in_whose_turn_an_agent_crashed_is_a_dead_letter_and_the_crash_is_reported() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.send(Count::Add(1)).await.expect("taken");
     a.send(Count::Panic).await.expect("taken");
@@ -58,7 +58,7 @@ async fn the_message_in_whose_turn_an_agent_crashed_is_a_dead_letter_and_the_cra
 
 #[tokio::test(start_paused = true)]
 async fn an_ask_fails_at_once_when_the_turn_that_handles_it_crashes() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     let began = tokio::time::Instant::now();
     let answer: Result<u64, _> = a.ask(Count::PanicOver, HOUR).await;
@@ -71,7 +71,7 @@ async fn an_ask_fails_at_once_when_the_turn_that_handles_it_crashes() {
 
 #[tokio::test(start_paused = true)]
 async fn an_ask_that_is_queued_when_its_callee_crashes_is_answered_by_the_next_life() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.any().pause();
     a.send(Count::Panic).await.expect("taken");
@@ -107,7 +107,7 @@ async fn what_a_crashed_turn_wanted_to_send_is_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_agent_comes_back_and_its_callers_are_told() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     let down = a.any().monitor();
     let asked = tokio::spawn({
@@ -127,7 +127,7 @@ async fn a_killed_agent_comes_back_and_its_callers_are_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_overruns_its_deadline_is_cut_off_with_limit_turn_time() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     let down = a.any().monitor();
     a.send(Count::Hang).await.expect("taken");
@@ -232,7 +232,7 @@ async fn senders_that_wait_get_in_in_their_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timer_fires_once_and_a_cancelled_one_never() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.send(Count::After(Duration::from_millis(10), 1))
         .await
@@ -246,7 +246,7 @@ async fn a_timer_fires_once_and_a_cancelled_one_never() {
 
 #[tokio::test(start_paused = true)]
 async fn timers_end_with_the_life_that_set_them() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.send(Count::After(Duration::from_millis(10), 1))
         .await
@@ -276,7 +276,7 @@ async fn an_idle_agent_falls_asleep_keeps_its_state_and_wakes_with_its_next_mess
 
 #[tokio::test(start_paused = true)]
 async fn stop_refuses_new_messages_keeps_the_queued_ones_and_restart_brings_them_back() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     let path = a.path().clone();
     a.any().pause();
@@ -296,7 +296,7 @@ async fn stop_refuses_new_messages_keeps_the_queued_ones_and_restart_brings_them
 
 #[tokio::test(start_paused = true)]
 async fn low_priority_gets_one_of_sixteen_turns() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.any().pause();
     for n in 0..40 {
@@ -318,7 +318,7 @@ async fn low_priority_gets_one_of_sixteen_turns() {
 #[tokio::test(start_paused = true)]
 async fn an_acl_message_that_is_not_understood_is_answered_so() {
     use swarm_protocols::{AclMessage, Performative};
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a").any();
     let answer = a
         .ask_acl(AclMessage::new(Performative::Request), SECOND)
@@ -378,7 +378,7 @@ async fn a_dead_letter_can_be_replayed_when_its_message_was_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn drain_handles_what_is_queued_and_then_stops() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     let path = a.path().clone();
     a.any().pause();
@@ -392,4 +392,14 @@ async fn drain_handles_what_is_queued_and_then_stops() {
     draining.await.expect("no panic").expect("drained");
     assert_eq!(a.any().info().turns, 5);
     assert_eq!(a.any().info().state, ActorState::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_last_system_goes_the_tree_is_killed_and_nothing_is_left() {
+    let world = World::one("a", Counter::default).await;
+    let down = world.agent("a").any().monitor();
+    let weak = world.system.downgrade();
+    drop(world);
+    assert_eq!(down.await.expect("told").reason, ExitReason::Killed);
+    until("the system is gone", || weak.upgrade().is_none()).await;
 }

@@ -11,7 +11,7 @@ use swarm_protocols::{ExitReason, Limit, Name};
 
 #[tokio::test(start_paused = true)]
 async fn stashed_messages_come_back_in_front_and_in_order() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.any().pause();
     for message in [
@@ -29,7 +29,7 @@ async fn stashed_messages_come_back_in_front_and_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn stashed_messages_survive_a_crash() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.send(Count::StashNote(1)).await.expect("taken");
     a.send(Count::Panic).await.expect("taken");
@@ -38,7 +38,7 @@ async fn stashed_messages_survive_a_crash() {
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_asks_itself_is_told_so() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     assert_eq!(world.agent("a").ask(Count::AskSelf, SECOND).await, Ok(true));
 }
 
@@ -60,7 +60,7 @@ async fn an_agent_asks_another_within_its_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn an_ask_ends_at_its_deadline() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.any().pause();
     let answer = a.ask(Count::Get, SECOND).await;
@@ -196,7 +196,7 @@ async fn hooks_see_messages_before_they_enter_and_turns_from_both_sides() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_message_is_not_handled() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     a.any().pause();
     let options = SendOptions {
@@ -218,7 +218,7 @@ async fn an_expired_message_is_not_handled() {
 
 #[tokio::test(start_paused = true)]
 async fn an_injected_fault_shows_in_the_turn_of_the_nth_message() {
-    let world = World::one("a", || Counter::default()).await;
+    let world = World::one("a", Counter::default).await;
     let a = world.agent("a");
     assert!(a.any().inject(Fault::Panic, When::Message(3)));
     for _ in 0..2 {

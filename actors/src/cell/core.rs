@@ -8,7 +8,7 @@ use crate::signal::{Down, Exit, MonitorId, Signal, WatchEvent, Watched};
 use crate::sync_plain::Mutex;
 use crate::system::System;
 use std::any::Any;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Path, Pid};
 use tokio::sync::{mpsc, oneshot};
@@ -30,8 +30,14 @@ pub(crate) struct CellCore {
     pub(crate) state: AtomicU8,
     pub(crate) restarts: AtomicU32,
     pub(crate) turns: AtomicU64,
+    /// When the present life began, in milliseconds since 1970 UTC.
+    pub(crate) began_ms: AtomicU64,
     /// Odd while the behaviour's code is being polled; each poll adds two.
     pub(crate) progress: AtomicU32,
+    /// Whether its spec lets it fall asleep.
+    pub(crate) may_sleep: AtomicBool,
+    /// Whether it was told that its mailbox is full, since it was last half empty.
+    pub(crate) full_is_reported: AtomicBool,
     /// The supervisor above, in the present life.
     bonds: Mutex<Option<Box<Bonds>>>,
 }
@@ -80,10 +86,6 @@ pub(crate) struct Announcement {
 }
 
 impl CellCore {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called once; a struct would repeat the fields"
-    )]
     pub(crate) fn new(
         address: Address,
         path: Path,
@@ -105,7 +107,10 @@ impl CellCore {
             state: AtomicU8::new(ActorState::Stopped as u8),
             restarts: AtomicU32::new(0),
             turns: AtomicU64::new(0),
+            began_ms: AtomicU64::new(0),
             progress: AtomicU32::new(0),
+            may_sleep: AtomicBool::new(false),
+            full_is_reported: AtomicBool::new(false),
             bonds: Mutex::new(None),
         }
     }

@@ -72,16 +72,18 @@ impl<A: Agent> Cell<A> {
     pub(super) fn end_life(&self, seat: &mut Seat<A>, reason: &ExitReason) -> Remains<A> {
         let pid = self.core.pid();
         let current = seat.current.take();
-        let is_crash = !reason.is_clean();
+        // A kill is somebody's decision, not the agent's failure.
+        let is_crash = !reason.is_clean() && *reason != ExitReason::Killed;
         if is_crash {
             let mut report = self.crash_report(seat, reason);
             report.message = current.as_ref().map(|c| c.record);
             report.trace_id = current
                 .as_ref()
                 .and_then(Current::trace)
-                .map(|trace| trace.trace_id);
-            self.core.system.crashed(&report);
-            seat.last_crash = Some(Box::new(report));
+                .map(|trace| format!("{:032x}", trace.trace_id));
+            let report = Arc::new(report);
+            self.core.system.crashed(report.clone());
+            seat.last_crash = Some(report);
         }
         self.unstash(seat);
         if let Some(current) = current {
@@ -118,7 +120,7 @@ impl<A: Agent> Cell<A> {
             path: self.core.path.clone(),
             pid: self.core.pid(),
             supervisor: seat.link.as_ref().map(Link::supervisor),
-            behaviour: self.core.behaviour.to_owned(),
+            behaviour: self.core.behaviour.into(),
             reason: reason.clone(),
             message: None,
             recorder: seat

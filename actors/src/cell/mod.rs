@@ -86,7 +86,7 @@ pub(crate) struct Seat<A: Agent> {
     /// The end that is not announced yet.
     pub(crate) announcement: Option<core::Announcement>,
     pub(crate) last_exit: Option<ExitReason>,
-    pub(crate) last_crash: Option<Box<CrashReport>>,
+    pub(crate) last_crash: Option<Arc<CrashReport>>,
     pub(crate) watch_over: WatchOver,
 }
 
@@ -96,7 +96,6 @@ pub(crate) struct WatchOver {
     pub(crate) progress: u32,
     pub(crate) since_ms: u64,
     pub(crate) is_reported: bool,
-    pub(crate) full_is_reported: bool,
 }
 
 /// Where the behaviour is.
@@ -519,6 +518,12 @@ impl<A: Agent> Cell<A> {
         letter: &mut Option<Letter<A::Message>>,
         when_full: Option<WhenFull>,
     ) -> Result<(), NotSent> {
+        if !self.core.full_is_reported.swap(true, Ordering::Relaxed) {
+            let capacity = self.mailbox.capacity();
+            self.core
+                .system
+                .event(Some(&self.core), What::MailboxFull { capacity });
+        }
         if when_full.unwrap_or_else(|| self.plan().mailbox.when_full) != WhenFull::DropOldest {
             return Err(NotSent::Full);
         }
@@ -772,6 +777,7 @@ impl<A: Agent> AnyCell for Cell<A> {
             mailbox: self.mailbox.depth(),
             address: core.address,
             incarnation: core.pid().incarnation,
+            began_ms: core.began_ms.load(Ordering::Relaxed),
             turns: core.turns.load(Ordering::Relaxed),
             mailbox_ms: self.seat.lock().ready.oldest().map_or(0, |letter| {
                 u64::from(core.system.coarse_ms().saturating_sub(letter.at_ms))
@@ -800,7 +806,7 @@ impl<A: Agent> AnyCell for Cell<A> {
                 .as_ref()
                 .map_or_else(Vec::new, |recorder| recorder.entries()),
             last_exit: seat.last_exit.clone(),
-            last_crash: seat.last_crash.as_deref().cloned(),
+            last_crash: seat.last_crash.clone(),
         }
     }
 

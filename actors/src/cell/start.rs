@@ -146,6 +146,8 @@ impl<A: Agent> Attempt<A> {
         let me = core.reference();
         let mut seat = cell.seat.lock();
         core.set_state(ActorState::Asleep);
+        core.began_ms
+            .store(core.system.wall_ms(), Ordering::Relaxed);
         seat.link = Some(link);
         if let Some(me) = &me {
             let known = core.groups();
@@ -158,6 +160,8 @@ impl<A: Agent> Attempt<A> {
         cell.mailbox.set_gate(Gate::Open);
         cell.commit(&mut seat, &mut effects);
         let plan = cell.plan();
+        core.may_sleep
+            .store(plan.sleep_after.is_some(), Ordering::Relaxed);
         seat.wants_copy = plan.mailbox.redeliver > 0 || plan.mailbox.keep_failed;
         seat.continue_is_due = init == Init::Continue;
         seat.life = Life::Resting(agent);
