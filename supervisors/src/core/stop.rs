@@ -258,7 +258,10 @@ impl Core {
             wrong: BTreeMap::new(),
             reason,
         };
-        for key in self.slots.keys_in_order() {
+        // OTP leaves the order open, and in fact goes by the age of the lives.
+        let mut keys = self.slots.keys_in_order();
+        keys.sort_by_key(|key| self.slots.at(*key).life);
+        for key in keys {
             let slot = self.slots.at_mut(key);
             match slot.state {
                 State::Running(_) => match slot.exited.take() {
@@ -312,12 +315,13 @@ impl Core {
         if let Activity::StoppingInstances(instances) = &mut self.activity {
             instances.timer = None;
         }
-        let late: Vec<SlotKey> = self
+        let mut late: Vec<SlotKey> = self
             .slots
             .in_order()
             .filter(|(_, slot)| matches!(slot.state, State::Running(_)))
             .map(|(key, _)| key)
             .collect();
+        late.sort_by_key(|key| self.slots.at(*key).life);
         for key in late {
             self.act(Action::Kill(key));
         }

@@ -649,12 +649,13 @@ impl Supervisor {
             return;
         }
         // S44: all at once, one timer.
-        let alive: Vec<Rc<Process>> = (0..count)
+        let mut alive: Vec<Rc<Process>> = (0..count)
             .filter_map(|at| match self.slot(at).pid {
                 Pid::Alive(process) => Some(process),
                 Pid::Undefined | Pid::Restarting => None,
             })
             .collect();
+        alive.sort_by_key(|process| process.serial);
         let Some(template) = &self.template else {
             return;
         };
