@@ -66,6 +66,10 @@ mod tests {
     use super::*;
     use crate::manifest::BehaviourCatalogue;
     use serde_json::json;
+    use std::time::Duration;
+    use swarm_actors::{AgentSpec, AnyRef, System, SystemOptions};
+    use swarm_protocols::{AclMessage, Name, Path, Performative};
+    use swarm_supervisors::{SupervisorFlags, SupervisorSpec};
 
     #[test]
     fn a_behaviour_refuses_settings_that_it_does_not_have() {
@@ -77,5 +81,63 @@ mod tests {
             .check("counter", &json!({"first": "3"}))
             .unwrap_err();
         assert_eq!(fault.key.as_deref(), Some("first"));
+    }
+
+    async fn told(act: Performative, content: &str, to: &AnyRef) -> (Performative, String) {
+        let mut message = AclMessage::new(act);
+        message.content = Some(content.as_bytes().to_vec());
+        let answer = to.ask_acl(message, Duration::from_secs(10)).await.unwrap();
+        let text = answer.text().unwrap_or_default().to_owned();
+        (answer.performative, text)
+    }
+
+    #[tokio::test]
+    async fn each_behaviour_answers_as_it_says() {
+        let system = System::new(SystemOptions::new(Name::new("n").unwrap(), 1));
+        let echo = AgentSpec::new("echo", Echo::default).unwrap();
+        let counter = AgentSpec::new("counter", || Counter::new(40)).unwrap();
+        let text = AgentSpec::new("text", TextWorker::default).unwrap();
+        let children = vec![
+            echo.child(&system),
+            counter.child(&system),
+            text.child(&system),
+        ];
+        let spec = SupervisorSpec::new(SupervisorFlags::default(), children);
+        system.start_tree(spec).await.unwrap();
+        let at = |path: &str| system.lookup(&Path::new(path).unwrap()).unwrap();
+        let (request, inform) = (Performative::Request, Performative::Inform);
+        let (failure, cfp) = (Performative::Failure, Performative::Cfp);
+        for (path, act, content, answer, text) in [
+            (
+                "/echo",
+                request,
+                "any \u{fc} text",
+                inform,
+                "any \u{fc} text",
+            ),
+            ("/counter", request, "2", inform, r#"{"count":42}"#),
+            ("/counter", request, "null", inform, r#"{"count":42}"#),
+            ("/counter", request, "{", failure, "not JSON"),
+            (
+                "/text",
+                request,
+                r#"{"task":"upper","input":"a"}"#,
+                inform,
+                "\"A\"",
+            ),
+            (
+                "/text",
+                request,
+                r#"{"task":"fail"}"#,
+                failure,
+                "failed as ordered",
+            ),
+            ("/text", request, "7", failure, "no {"),
+            ("/text", cfp, "{}", Performative::NotUnderstood, ""),
+        ] {
+            let (said, content) = told(act, content, &at(path)).await;
+            assert_eq!(said, answer, "{path} {content}");
+            assert!(content.contains(text), "{path} {content}");
+        }
     }
 }

@@ -21,6 +21,9 @@ const LANGUAGE: &str = "application/json";
 /// them; then the wait grows up to the second value.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
 
+/// When so many groups are known, those that nobody gives jobs to now are forgotten.
+const GROUPS_KEPT: usize = 256;
+
 /// How long to leave a job alone that no worker took, so that a worker that refuses is not asked without pause.
 const NOT_TAKEN_PAUSE: Duration = Duration::from_millis(10);
 
@@ -48,8 +51,14 @@ impl Desk {
         deadline: Duration,
         patience: Duration,
     ) -> GroupWorkers {
-        // One entry per group that was ever given a job: as many as there are groups.
-        let freed = Arc::clone(self.0.freed.lock().entry(group.clone()).or_default());
+        let freed = {
+            let mut groups = self.0.freed.lock();
+            // Anybody may ask for groups that there are not.
+            if groups.len() >= GROUPS_KEPT {
+                groups.retain(|_, freed| Arc::strong_count(freed) > 1);
+            }
+            Arc::clone(groups.entry(group.clone()).or_default())
+        };
         GroupWorkers {
             desk: self.clone(),
             system: system.clone(),
@@ -63,10 +72,6 @@ impl Desk {
     /// Sets the worker aside, unless it has a job.
     fn take(&self, worker: &AnyRef) -> bool {
         self.0.busy.lock().insert(worker.address())
-    }
-
-    fn is_busy(&self, worker: &AnyRef) -> bool {
-        self.0.busy.lock().contains(&worker.address())
     }
 }
 
@@ -98,28 +103,40 @@ impl Drop for Chosen {
 impl GroupWorkers {
     /// The least loaded free worker, and whether any worker is alive at all.
     fn look(&self) -> (Option<Chosen>, bool) {
-        let mut members = self.system.group(&self.group);
-        members.retain(AnyRef::is_alive);
-        let is_any_alive = !members.is_empty();
-        members.retain(|member| !self.desk.is_busy(member));
-        members.sort_by_cached_key(|member| (member.mailbox_depth(), member.address()));
-        let chosen = members.into_iter().find(|member| {
-            let takes_messages = match member.info().state {
-                ActorState::Running | ActorState::Asleep | ActorState::Starting => true,
-                ActorState::Paused
-                | ActorState::Draining
-                | ActorState::Restarting
-                | ActorState::Stopped
-                | ActorState::Ended => false,
-            };
-            takes_messages && self.desk.take(member)
-        });
+        let mut free = self.system.group(&self.group);
+        free.retain(AnyRef::is_alive);
+        let is_any_alive = !free.is_empty();
+        {
+            let busy = self.desk.0.busy.lock();
+            free.retain(|member| !busy.contains(&member.address()));
+        }
+        let load = |member: &AnyRef| (member.mailbox_depth(), member.address());
+        let mut chosen = None;
+        while let Some(least) = (0..free.len()).min_by_key(|at| load(&free[*at])) {
+            let member = free.swap_remove(least);
+            // Another chooser may have been faster.
+            if takes_messages(&member) && self.desk.take(&member) {
+                chosen = Some(member);
+                break;
+            }
+        }
         let chosen = chosen.map(|worker| Chosen {
             worker,
             desk: self.desk.clone(),
             freed: Arc::clone(&self.freed),
         });
         (chosen, is_any_alive)
+    }
+}
+
+fn takes_messages(worker: &AnyRef) -> bool {
+    match worker.info().state {
+        ActorState::Running | ActorState::Asleep | ActorState::Starting => true,
+        ActorState::Paused
+        | ActorState::Draining
+        | ActorState::Restarting
+        | ActorState::Stopped
+        | ActorState::Ended => false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::exit::ExitStatus;
 use serde::Serialize;
+use serde_json::Value;
 use std::fmt;
 use std::io;
 
@@ -16,6 +17,9 @@ pub(crate) struct Failure {
     pub(crate) next_step: String,
     #[serde(serialize_with = "exit_code")]
     pub(crate) exit: ExitStatus,
+    /// The single mistakes of a file, for programs; `error` has them in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) problems: Vec<Value>,
 }
 
 fn exit_code<S: serde::Serializer>(status: &ExitStatus, serializer: S) -> Result<S::Ok, S::Error> {
@@ -34,6 +38,7 @@ impl Failure {
             code: code.to_owned(),
             next_step: next_step.into(),
             exit,
+            problems: Vec::new(),
         }
     }
 

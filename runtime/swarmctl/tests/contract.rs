@@ -186,6 +186,10 @@ fn a_bad_manifest_is_told_with_line_and_column_and_starts_nothing() {
         "{checked:?}"
     );
     assert!(checked.stderr.contains("strategy"), "{checked:?}");
+    let failure = run(&["validate", &manifest, "-o", "json"])
+        .expect(7)
+        .failure();
+    assert_eq!(failure["problems"][0]["line"], 2);
     let data = folder.path().join("data");
     let data = data.to_str().unwrap();
     run(&["up", &manifest, "--api", "127.0.0.1:0", "--data", data]).expect(2);

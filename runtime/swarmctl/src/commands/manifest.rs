@@ -6,9 +6,10 @@ use crate::failure::{Failure, Stop};
 use crate::output::Output;
 use crate::words::count;
 use serde::Serialize;
+use serde_json::json;
 use std::path::Path;
 use swarm_runtime::behaviours;
-use swarm_runtime::manifest::{Child, Children, LoadError, Manifest, Supervisor};
+use swarm_runtime::manifest::{Child, Children, LoadError, Manifest, Rejected, Supervisor};
 
 /// Reads a manifest; what is wrong with it is the user's to mend, so it is told as such with `exit`.
 pub(crate) fn load(file: &Path, exit: ExitStatus) -> Result<Manifest, Failure> {
@@ -20,30 +21,32 @@ pub(crate) fn load(file: &Path, exit: ExitStatus) -> Result<Manifest, Failure> {
             error.to_string(),
             "check that this is the manifest",
         ),
-        LoadError::Rejected(rejected) => Failure::new(
-            exit,
-            "bad-manifest",
-            rejected.to_string(),
-            match rejected.problems.as_slice() {
-                [problem] => match &problem.suggestion {
-                    Some(suggestion) => format!(
-                        "line {}: {suggestion}; then swarmctl validate {}",
-                        problem.line,
-                        file.display()
-                    ),
-                    None => format!(
-                        "mend line {}, then swarmctl validate {}",
-                        problem.line,
-                        file.display()
-                    ),
-                },
-                _ => format!(
-                    "mend these lines, then swarmctl validate {}",
-                    file.display()
-                ),
-            },
-        ),
+        LoadError::Rejected(rejected) => refused(file, exit, &rejected),
     })
+}
+
+fn refused(file: &Path, exit: ExitStatus, rejected: &Rejected) -> Failure {
+    let then = format!("then swarmctl validate {}", file.display());
+    let next_step = match rejected.problems.as_slice() {
+        [problem] => match &problem.suggestion {
+            Some(suggestion) => format!("line {}: {suggestion}; {then}", problem.line),
+            None => format!("mend line {}, {then}", problem.line),
+        },
+        _ => format!("mend these lines, {then}"),
+    };
+    let problems = rejected.problems.iter().map(|problem| {
+        json!({
+            "line": problem.line,
+            "column": problem.column,
+            "key": problem.key,
+            "message": problem.message,
+            "suggestion": problem.suggestion,
+        })
+    });
+    Failure {
+        problems: problems.collect(),
+        ..Failure::new(exit, "bad-manifest", rejected.to_string(), next_step)
+    }
 }
 
 #[derive(Serialize)]
