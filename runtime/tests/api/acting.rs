@@ -60,19 +60,26 @@ async fn a_call_is_answered_by_the_agent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_fails_with_what_happened_to_the_agent() {
     let served = Served::start(TREE).await;
-    let call = async |content: &str| {
+    // A panic's stack is printed by this test's process before anybody is told: that takes a while on a busy machine.
+    let call = async |content: &str, timeout_ms: u64| {
         served
             .post(
                 "/v1/actor/call",
-                json!({"path": "/a", "content": content, "timeout_ms": 300}),
+                json!({"path": "/a", "content": content, "timeout_ms": timeout_ms}),
             )
             .await
             .fault()
     };
-    assert_eq!(call("panic").await, (502, "actor-crashed".to_owned()));
-    assert_eq!(call("fail").await, (502, "actor-crashed".to_owned()));
-    assert_eq!(call("ignore").await, (502, "no-reply".to_owned()));
-    assert_eq!(call("hang").await, (504, "timeout".to_owned()));
+    assert_eq!(
+        call("panic", 30_000).await,
+        (502, "actor-crashed".to_owned())
+    );
+    assert_eq!(
+        call("fail", 30_000).await,
+        (502, "actor-crashed".to_owned())
+    );
+    assert_eq!(call("ignore", 30_000).await, (502, "no-reply".to_owned()));
+    assert_eq!(call("hang", 300).await, (504, "timeout".to_owned()));
     let answer = served
         .post("/v1/actor/call", json!({"path": "/nobody"}))
         .await;

@@ -8,7 +8,7 @@ use crate::api::types::{
     ActionAnswer, ActorDetail, ActorQuery, ActorSummary, ActorsAnswer, ActorsQuery,
     ChildSpecSummary, PathRequest,
 };
-use crate::api::view::{self, Births, Sort};
+use crate::api::view::{self, Now, Sort};
 use crate::manifest::{ChildPolicy, Declaration};
 use axum::Json;
 use axum::extract::State;
@@ -30,9 +30,8 @@ const EFFECT_INTERVAL: Duration = Duration::from_millis(5);
 /// Actors in one answer: some 30 MB.
 const LIMIT_MAX: usize = 100_000;
 
-fn births(api: &Api) -> Births {
-    let system = api.node.system();
-    Births::of(&system.events().since(0, usize::MAX), system.wall_ms())
+fn now(api: &Api) -> Now {
+    Now(api.node.system().wall_ms())
 }
 
 pub(in crate::api) async fn list(
@@ -51,18 +50,18 @@ pub(in crate::api) async fn list(
         })?,
     };
     let under = query.under.as_deref().map(path_of).transpose()?;
-    let births = births(&api);
+    let now = now(&api);
     let (actors, total) = view::select(
         api.node.system().actors(),
         &query,
         sort,
         under.as_ref(),
-        &births,
+        now,
     );
     Ok(Json(ActorsAnswer {
         actors: actors
             .iter()
-            .map(|actor| view::summary(actor, &births))
+            .map(|actor| view::summary(actor, now))
             .collect(),
         total,
     }))
@@ -73,12 +72,12 @@ pub(in crate::api) async fn show(
     QueryOf(query): QueryOf<ActorQuery>,
 ) -> Result<Json<ActorDetail>, Fault> {
     let path = path_of(&query.path)?;
-    let births = births(&api);
+    let now = now(&api);
     let system = api.node.system();
     let mut detail = match system.lookup(&path) {
         Some(agent) => {
             let started_ms = system.wall_ms().saturating_sub(system.now_ms());
-            let mut detail = view::detail(&agent.detail(), &births, started_ms);
+            let mut detail = view::detail(&agent.detail(), now, started_ms);
             if let Some(turn) = &mut detail.turn {
                 turn.stuck = view::stuck(&system.events().since(0, usize::MAX)).contains(&path);
             }
@@ -86,7 +85,7 @@ pub(in crate::api) async fn show(
         }
         None => {
             let info = seen(&api, &path).ok_or_else(|| no_such_actor(&path))?;
-            bare(view::summary(&info, &births))
+            bare(view::summary(&info, now))
         }
     };
     let declared = api.node.manifest().find(&path);

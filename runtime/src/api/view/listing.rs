@@ -1,6 +1,6 @@
 //! Lists of actors: filtered, sorted, cut.
 
-use super::Births;
+use super::Now;
 use crate::api::types::ActorsQuery;
 use std::cmp::{Ordering, Reverse};
 use swarm_actors::ActorInfo;
@@ -37,7 +37,7 @@ pub(in crate::api) fn select(
     query: &ActorsQuery,
     sort: Sort,
     under: Option<&Path>,
-    births: &Births,
+    now: Now,
 ) -> (Vec<ActorInfo>, u64) {
     if let Some(under) = under {
         actors.retain(|actor| actor.path.is_within(under));
@@ -53,7 +53,7 @@ pub(in crate::api) fn select(
         Sort::Handled => actors.sort_by_key(|actor| Reverse(actor.turns)),
         // An unknown age is beyond the history, so greater than all known ones.
         Sort::Age => {
-            actors.sort_by_cached_key(|actor| Reverse(births.age_ms(actor).unwrap_or(u64::MAX)))
+            actors.sort_by_cached_key(|actor| Reverse(now.age_ms(actor).unwrap_or(u64::MAX)))
         }
     }
     let total = actors.len() as u64;

@@ -11,7 +11,7 @@ use crate::api::types::{
     RecentMessage, Supervision, Time, TurnSummary,
 };
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use swarm_actors::{ActorInfo, CrashReport, DeadLetter, DeathCause, Event, FlightRecord, What};
 use swarm_protocols::{AclMessage, ExitReason, Path};
@@ -21,32 +21,19 @@ pub(in crate::api) fn time(at_ms: u64) -> Time {
     Time::from_unix_ms(i64::try_from(at_ms).unwrap_or(i64::MAX))
 }
 
-/// Since when lives run, as far as the event history tells: those that began before it reaches are older than all of these.
-pub(in crate::api) struct Births {
-    at_ms: HashMap<(Path, u64), u64>,
-    now_ms: u64,
-}
+/// The time against which ages are told: one for a whole answer.
+#[derive(Clone, Copy)]
+pub(in crate::api) struct Now(pub(in crate::api) u64);
 
-impl Births {
-    pub(in crate::api) fn of(history: &[Arc<Event>], now_ms: u64) -> Self {
-        let at_ms = history
-            .iter()
-            .filter(|event| matches!(event.what, What::Started))
-            .filter_map(|event| Some(((event.path.clone()?, event.incarnation?.0), event.at_ms)))
-            .collect();
-        Self { at_ms, now_ms }
-    }
-
-    fn age_ms(&self, info: &ActorInfo) -> Option<u64> {
-        if !info.state.is_alive() {
-            return None;
-        }
-        let born = self.at_ms.get(&(info.path.clone(), info.incarnation.0))?;
-        Some(self.now_ms.saturating_sub(*born))
+impl Now {
+    fn age_ms(self, info: &ActorInfo) -> Option<u64> {
+        info.state
+            .is_alive()
+            .then(|| self.0.saturating_sub(info.began_ms))
     }
 }
 
-pub(in crate::api) fn summary(info: &ActorInfo, births: &Births) -> ActorSummary {
+pub(in crate::api) fn summary(info: &ActorInfo, now: Now) -> ActorSummary {
     ActorSummary {
         path: info.path.to_string(),
         kind: info.kind.clone(),
@@ -58,7 +45,7 @@ pub(in crate::api) fn summary(info: &ActorInfo, births: &Births) -> ActorSummary
         address: info.address.to_string(),
         incarnation: info.incarnation.0,
         registered: None,
-        age_ms: births.age_ms(info),
+        age_ms: now.age_ms(info),
         handled: info.turns,
         mailbox_ms: info.mailbox_ms,
     }
@@ -102,7 +89,7 @@ pub(in crate::api) fn shutdown_word(shutdown: Shutdown) -> String {
 
 pub(in crate::api) fn detail(
     detail: &swarm_actors::ActorDetail,
-    births: &Births,
+    now: Now,
     started_ms: u64,
 ) -> ActorDetail {
     let recent = |record: &FlightRecord| RecentMessage {
@@ -113,7 +100,7 @@ pub(in crate::api) fn detail(
     ActorDetail {
         summary: ActorSummary {
             registered: detail.registered.as_ref().map(ToString::to_string),
-            ..summary(&detail.info, births)
+            ..summary(&detail.info, now)
         },
         supervisor: detail.info.path.parent().map(|path| path.to_string()),
         spec: None,
@@ -129,9 +116,7 @@ pub(in crate::api) fn detail(
         }),
         turn: detail.current.as_ref().map(|record| TurnSummary {
             message: record.kind.as_str().to_owned(),
-            running_ms: births
-                .now_ms
-                .saturating_sub(started_ms + u64::from(record.at_ms)),
+            running_ms: now.0.saturating_sub(started_ms + u64::from(record.at_ms)),
             stuck: false,
         }),
         recent: detail.recorder.iter().map(recent).collect(),
@@ -177,7 +162,7 @@ fn crash_report(crash: &CrashReport, started_ms: u64) -> Value {
         "recent": crash.recorder.iter().map(record).collect::<Vec<_>>(),
         "queued": crash.queued,
         "supervisor": crash.supervisor.map(|pid| pid.to_string()),
-        "trace_id": crash.trace_id.map(|id| format!("{id:032x}")),
+        "trace_id": crash.trace_id,
     })
 }
 
@@ -195,7 +180,7 @@ pub(in crate::api) fn event(node: &str, event: &Event) -> EventRecord {
         | What::Exited { reason }
         | What::Escalated { reason }
         | What::TreeFailed { reason } => Some(reason.to_string()),
-        What::DeadLetter { reason, .. } => Some(reason.clone()),
+        What::DeadLetter { reason, .. } => Some(reason.to_string()),
         _ => None,
     };
     let mut data = serde_json::to_value(&event.what).unwrap_or(Value::Null);
@@ -232,7 +217,7 @@ pub(in crate::api) fn dead_letter(letter: &DeadLetter) -> DeadLetterSummary {
         message: match &letter.acl {
             Some(message) => message.performative.to_string(),
             None if letter.message_type.is_empty() => letter.kind.as_str().to_owned(),
-            None => letter.message_type.clone(),
+            None => letter.message_type.to_string(),
         },
         replayable: letter.is_replayable,
     }
@@ -241,7 +226,7 @@ pub(in crate::api) fn dead_letter(letter: &DeadLetter) -> DeadLetterSummary {
 pub(in crate::api) fn dead_letter_detail(letter: &DeadLetter) -> DeadLetterDetail {
     let why = match &letter.cause {
         DeathCause::TurnFailed(reason) => Some(reason.to_string()),
-        DeathCause::Rejected(reason) => Some(reason.clone()),
+        DeathCause::Rejected(reason) => Some(reason.to_string()),
         _ => None,
     };
     DeadLetterDetail {
