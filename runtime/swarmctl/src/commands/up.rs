@@ -10,6 +10,7 @@ use crate::words::{count, span};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io;
+use std::net::SocketAddr;
 use swarm_runtime::api::ApiServer;
 use swarm_runtime::behaviours;
 use swarm_runtime::config::{API_DEFAULT, Origin, Settings};
@@ -54,10 +55,7 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
         let _guard = threads.enter();
         Node::new(options)
     };
-    let server = ApiServer::start(node.clone(), settings.api.value).map_err(|error| {
-        let next_step = error.next_step();
-        Failure::new(ExitStatus::Refused, "no-api", error.to_string(), next_step)
-    })?;
+    let server = serve(&node, settings.api.value).await?;
     let order = StopOrder {
         deadline: settings.shutdown_deadline.value,
         exit_on_tree_failure: settings.exit_on_tree_failure.value,
@@ -79,6 +77,23 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
     server.stop().await;
     started?;
     how_it_ended(output, &settings, ended)
+}
+
+/// Starts the API: on a thread that may block, as binding may, and as giving up a server that was half made does.
+async fn serve(node: &Node, address: SocketAddr) -> Result<ApiServer, Failure> {
+    let node = node.clone();
+    let started = tokio::task::spawn_blocking(move || ApiServer::start(node, address)).await;
+    let (error, next_step) = match started {
+        Ok(Ok(server)) => return Ok(server),
+        Ok(Err(error)) => (error.to_string(), error.next_step()),
+        Err(error) => (error.to_string(), "report this".to_owned()),
+    };
+    Err(Failure::new(
+        ExitStatus::Refused,
+        "no-api",
+        error,
+        next_step,
+    ))
 }
 
 /// Starts the tree and says so. A tree that does not start leaves the node up: the API tells why, and `tree start` tries
