@@ -45,7 +45,7 @@ pub(crate) struct Global {
     )]
     pub(crate) node: String,
     /// How long to wait for an answer
-    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration, env = "SWARM_TIMEOUT")]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = some_time, env = "SWARM_TIMEOUT")]
     pub(crate) timeout: Duration,
     /// Whether messages have colours; NO_COLOR is heeded
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
@@ -383,7 +383,7 @@ pub(crate) struct ChaosRun {
     #[arg(long, value_parser = rate, default_value = "1/s")]
     pub(crate) rate: f64,
     /// For how long
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = some_time, default_value = "10s")]
     pub(crate) duration: Duration,
     /// Repeats the choice of the victims
     #[arg(long)]
@@ -445,7 +445,7 @@ pub(crate) struct Dispatch {
     #[arg(long, value_name = "N", default_value = "3")]
     pub(crate) attempts: NonZeroU32,
     /// How long one attempt may take
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = some_time)]
     pub(crate) deadline: Duration,
     /// How long to wait for a worker to come back when none is alive
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
@@ -469,6 +469,14 @@ fn duration(text: &str) -> Result<Duration, String> {
         Some(suggestion) => format!("{error}; write {suggestion}"),
         None => error.to_string(),
     })
+}
+
+/// A duration in which something can happen.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be longer than zero".to_owned()),
+        time => Ok(time),
+    }
 }
 
 /// The most faults per second that can be asked for.

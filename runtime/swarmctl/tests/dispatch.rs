@@ -359,6 +359,7 @@ fn what_cannot_work_is_refused_before_anything_starts() {
         (&[&jobs, "--verify", "--task", "upper"], 2),
         (&[&jobs, "--attempts", "0"], 2),
         (&[&jobs, "--deadline", "-1s"], 2),
+        (&[&jobs, "--deadline", "0s"], 2),
         (&["--files", "/no/such/folder", "--task", "upper"], 3),
         (&["--files", ".", "--task", "upper", "--glob", "[a]"], 2),
     ] {

@@ -343,3 +343,24 @@ fn a_second_signal_stops_a_node_at_once() {
     signal("TERM", node.process());
     assert_eq!(node.wait().0, Some(130));
 }
+
+#[test]
+fn interrupted_chaos_stops_and_says_so() {
+    let manifest = example();
+    let node = Node::up(&[&manifest]);
+    let mut chaos = swarmctl(&[
+        "--node", &node.url, "chaos", "run", "--target", "workers", "--fault", "kill", "--rate",
+        "20/s", "--for", "1h", "--yes", "-o", "json",
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::null())
+    .spawn()
+    .unwrap();
+    let restarts = || node.run(&["status", "-o", "json"]).expect(0).json()["restarts"].as_u64();
+    eventually(restarts, |restarts| *restarts > Some(3));
+    signal("INT", chaos.id());
+    let lines = lines_of(chaos.stdout.take().unwrap());
+    let report: Value = serde_json::from_str(&next_line(&lines)).unwrap();
+    assert_eq!(report["state"], "stopped");
+    assert_eq!(chaos.wait().unwrap().code(), Some(130));
+}
