@@ -11,6 +11,9 @@ use swarm_protocols::{AclMessage, Address, ExitReason, Path, Priority};
 /// How many dead letters are kept; the oldest go first, and how many did is counted.
 pub const DEAD_LETTERS_DEFAULT: usize = 1024;
 
+/// How many bytes of ACL content are kept in all; the oldest dead letters go first.
+pub const DEAD_LETTER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Why a letter is dead.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -114,6 +117,8 @@ struct Entry {
 
 struct Store {
     entries: VecDeque<Entry>,
+    /// Of the ACL contents in `entries`, all together.
+    bytes: usize,
     next: u64,
     evicted: u64,
 }
@@ -141,6 +146,7 @@ impl DeadLetters {
         Self {
             store: Mutex::new(Store {
                 entries: VecDeque::new(),
+                bytes: 0,
                 next: 1,
                 evicted: 0,
             }),
@@ -152,12 +158,15 @@ impl DeadLetters {
         let mut store = self.store.lock();
         let id = store.next;
         store.next += 1;
-        let evicted = if store.entries.len() == self.capacity {
+        let size = size_of_content(corpse.acl.as_ref());
+        let mut evicted = Vec::new();
+        while store.entries.len() >= self.capacity
+            || (store.bytes + size > DEAD_LETTER_BYTES_MAX && !store.entries.is_empty())
+        {
             store.evicted += 1;
-            store.entries.pop_front()
-        } else {
-            None
-        };
+            evicted.extend(store.remove(0));
+        }
+        store.bytes += size;
         store.entries.push_back(Entry {
             letter: DeadLetter {
                 id,
@@ -222,14 +231,18 @@ impl DeadLetters {
     pub fn purge(&self, id: u64) -> bool {
         let removed = {
             let mut store = self.store.lock();
-            store.position(id).and_then(|at| store.entries.remove(at))
+            store.position(id).and_then(|at| store.remove(at))
         };
         removed.is_some()
     }
 
     /// Removes all. Says how many there were.
     pub fn purge_all(&self) -> usize {
-        let removed = std::mem::take(&mut self.store.lock().entries);
+        let removed = {
+            let mut store = self.store.lock();
+            store.bytes = 0;
+            std::mem::take(&mut store.entries)
+        };
         removed.len()
     }
 
@@ -252,10 +265,58 @@ impl DeadLetters {
     }
 }
 
+fn size_of_content(acl: Option<&Arc<AclMessage>>) -> usize {
+    acl.and_then(|acl| acl.content.as_ref()).map_or(0, Vec::len)
+}
+
 impl Store {
+    fn remove(&mut self, at: usize) -> Option<Entry> {
+        let entry = self.entries.remove(at)?;
+        self.bytes -= size_of_content(entry.letter.acl.as_ref());
+        Some(entry)
+    }
+
     fn position(&self, id: u64) -> Option<usize> {
         self.entries
             .binary_search_by_key(&id, |entry| entry.letter.id)
             .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swarm_protocols::Performative;
+
+    fn corpse(bytes: usize) -> Corpse {
+        let mut acl = AclMessage::new(Performative::Inform);
+        acl.content = Some(vec![0; bytes]);
+        Corpse {
+            cause: DeathCause::Overloaded,
+            receiver: Path::root(),
+            sender: None,
+            kind: LetterKind::Acl,
+            message_type: "acl",
+            priority: Priority::Normal,
+            acl: Some(Arc::new(acl)),
+            kept: None,
+        }
+    }
+
+    #[test]
+    fn the_store_is_bounded_in_letters_and_in_bytes_and_the_oldest_go_first() {
+        let store = DeadLetters::new(3);
+        for _ in 0..5 {
+            store.bury(0, corpse(1));
+        }
+        let ids = |store: &DeadLetters| store.list().iter().map(|l| l.id).collect::<Vec<_>>();
+        assert_eq!(ids(&store), vec![3, 4, 5]);
+        store.bury(0, corpse(DEAD_LETTER_BYTES_MAX));
+        assert_eq!(ids(&store), vec![6], "it leaves no room for others");
+        store.bury(0, corpse(1));
+        assert_eq!(ids(&store), vec![7]);
+        assert_eq!((store.total(), store.evicted()), (7, 6));
+        assert!(store.purge(7) && !store.purge(7));
+        assert!(store.is_empty());
     }
 }

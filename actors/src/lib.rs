@@ -37,7 +37,9 @@ mod watchdog;
 pub use agent::{Agent, Failure, Init, Message, NoMessage};
 pub use ask::{AskError, ReplyTo};
 pub use cell::core::BONDS_PER_AGENT_MAX;
-pub use dead_letters::{DEAD_LETTERS_DEFAULT, DeadLetter, DeadLetters, DeathCause, ReplayError};
+pub use dead_letters::{
+    DEAD_LETTER_BYTES_MAX, DEAD_LETTERS_DEFAULT, DeadLetter, DeadLetters, DeathCause, ReplayError,
+};
 pub use error_class::{Classify, ErrorClass, ErrorKind, Recovery, Severity};
 pub use events::{EVENT_HISTORY_DEFAULT, Event, EventStream, What};
 pub use fault::{FAULTS_PER_AGENT_MAX, Fault, When};

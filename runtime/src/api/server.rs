@@ -86,13 +86,18 @@ impl ApiServer {
             .enable_all()
             .build()
             .map_err(ServeError::Thread)?;
-        let listener = {
+        let bound = {
             let _entered = runtime.enter();
-            listen(address).map_err(|cause| ServeError::Bind { address, cause })?
+            listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)))
         };
-        let address = listener
-            .local_addr()
-            .map_err(|cause| ServeError::Bind { address, cause })?;
+        let (address, listener) = match bound {
+            Ok(bound) => bound,
+            Err(cause) => {
+                // Dropping a runtime waits for its threads, which a caller inside another one may not.
+                runtime.shutdown_background();
+                return Err(ServeError::Bind { address, cause });
+            }
+        };
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = oneshot::channel();
         let api = Api {
