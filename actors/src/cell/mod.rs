@@ -812,25 +812,24 @@ impl<A: Agent> AnyCell for Cell<A> {
 
     fn inject(&self, injected: crate::fault::Injected) -> bool {
         use crate::fault::{FAULTS_PER_AGENT_MAX, Fault, When};
+        if let Fault::Full(on) = injected.fault {
+            // Also between two lives: what was clogged must come free again.
+            let wake = self.mailbox.clog(on);
+            self.wake(wake);
+            return true;
+        }
         if !self.core.is_alive() {
             return false;
         }
-        match (&injected.fault, injected.when) {
-            (Fault::Full(on), _) => {
-                let wake = self.mailbox.clog(*on);
-                self.wake(wake);
-            }
-            (_, when) => {
-                let mut seat = self.seat.lock();
-                if seat.faults.len() >= FAULTS_PER_AGENT_MAX {
-                    return false;
-                }
-                seat.faults.push_back(injected);
-                drop(seat);
-                if when == When::Now {
-                    self.raise(CONTROL_FAULT);
-                }
-            }
+        let when = injected.when;
+        let mut seat = self.seat.lock();
+        if seat.faults.len() >= FAULTS_PER_AGENT_MAX {
+            return false;
+        }
+        seat.faults.push_back(injected);
+        drop(seat);
+        if when == When::Now {
+            self.raise(CONTROL_FAULT);
         }
         true
     }

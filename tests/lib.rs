@@ -1,0 +1,1 @@
+//! Nothing: the tests of whole nodes stand in `tests/` beside this file.

@@ -1,1 +1,0 @@
-//! Placeholder line, replaced by the first module.
