@@ -84,7 +84,7 @@ pub trait Child: Send + Sync + 'static {
 
     /// What becomes of the slot after this life ended; called after its end was reported and the supervisor has decided,
     /// and again when that changes before another life begins (see [`Disposition`]). What has no mailbox or name to keep
-    /// ignores it.
+    /// ignores it. Called while the supervisor's books are open: it must return at once and not turn to that supervisor.
     fn settle(&self, disposition: Disposition) {
         let _ = disposition;
     }

@@ -40,6 +40,17 @@ fn s37_a_stuck_child_is_killed_after_its_time() {
 }
 
 #[test]
+fn s37_a_child_that_needs_exactly_its_time_is_not_killed() {
+    let children = json!([
+        with("a", json!({"stop_ms": 1000})),
+        with("b", json!({"shutdown": 0}))
+    ]);
+    let trace = play(sup("one_for_one", 1, 5, children), json!([stop(10)]));
+    assert_eq!(trace.ends("b"), ["10 shutdown"]);
+    assert_eq!(trace.ends("a"), ["1010 shutdown"]);
+}
+
+#[test]
 fn s38_stuck_instances_are_killed_after_their_common_time() {
     let template = with("t", json!({"stop_ms": 1_000_000}));
     let mut script = instances(2);

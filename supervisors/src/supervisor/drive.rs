@@ -1,24 +1,24 @@
 //! Drives the decision core: feeds it what happened and carries out what it wants done.
 
-use crate::child::{Child, Disposition, Info, StartError};
+use crate::child::{Child, Disposition, Info, StartChild, StartError};
 use crate::core::{Action, Answer, ArgsArc, Core, Event, Outcome, Request, Row, SlotKey, TimerId};
 use crate::report::{ProgressReport, Report, SupervisorReport};
 use crate::spec::SupervisorInit;
 use crate::supervisor::actor::Input;
 use crate::supervisor::call::{
-    Call, CallError, ChildEntry, ChildKey, ChildStarted, Counts, Reply, SpecView,
+    Args, Call, CallError, ChildEntry, ChildKey, ChildStarted, Counts, Reply, SpecView,
 };
 use crate::supervisor::life::{Kept, Life};
 use crate::supervisor::link::{Given, Link, Target};
 use crate::supervisor::start::{run_init, static_names};
 use futures_util::FutureExt;
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use swarm_protocols::{ExitReason, Limit, Name};
+use swarm_protocols::{ExitReason, Limit, Name, Path};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ pub(crate) struct Driver {
     queue: mpsc::UnboundedReceiver<Input>,
     init: Arc<dyn SupervisorInit>,
     /// What the last life left of the children that init named then.
-    held: HashMap<Name, Arc<dyn Child>>,
+    held: BTreeMap<Name, Arc<dyn Child>>,
     timers: BTreeSet<TimerId>,
     next_ticket: u64,
     /// What the last start had to say, for the answer to the call that asked for it.
@@ -77,7 +77,7 @@ impl Driver {
         core: Core,
         queue: mpsc::UnboundedReceiver<Input>,
         init: Arc<dyn SupervisorInit>,
-        held: HashMap<Name, Arc<dyn Child>>,
+        held: BTreeMap<Name, Arc<dyn Child>>,
     ) -> Self {
         Self {
             life,
@@ -111,27 +111,10 @@ impl Driver {
             }
         }
         // Init no longer names these.
-        for (_, child) in self.held.drain() {
+        for (_, child) in std::mem::take(&mut self.held) {
             child.settle(Disposition::Removed);
         }
         Ok(())
-    }
-
-    /// Children of the last life that this start did not come to keep waiting for a later one.
-    fn give_back_held(&mut self) {
-        let held = &mut self.held;
-        self.life.with_children(|children| {
-            for (name, child) in held.drain() {
-                children.push(Some(Kept {
-                    path: self.life.path().child(&name),
-                    name,
-                    place: u64::MAX,
-                    is_static: true,
-                    child: Some(child),
-                    settled: Some(Disposition::SupervisorEnded),
-                }));
-            }
-        });
     }
 
     /// Lives until the end of this life, however it comes.
@@ -319,38 +302,13 @@ impl Driver {
 
     async fn start(
         &mut self,
-        Place {
-            slot,
-            life,
-            name,
-            is_static,
-        }: Place,
-        start: &dyn crate::StartChild,
-        args: Option<crate::Args>,
+        place: Place,
+        start: &dyn StartChild,
+        args: Option<Args>,
         timeout: Option<Duration>,
     ) -> Outcome {
         self.info = None;
-        let left = if is_static {
-            self.held.remove(&name)
-        } else {
-            None
-        };
-        let place = self.life.with_children(|children| {
-            let at = slot as usize;
-            if children.len() <= at {
-                children.resize_with(at + 1, || None);
-            }
-            let kept = children[at].get_or_insert_with(|| Kept {
-                path: self.life.path().child(&name),
-                name: name.clone(),
-                place: life,
-                is_static,
-                child: left,
-                settled: Some(Disposition::SupervisorEnded),
-            });
-            (kept.path.clone(), kept.child.clone())
-        });
-        let Some((path, previous)) = place else {
+        let Some((path, previous)) = self.take_place(&place) else {
             self.end = Some(End::Killed);
             return Outcome::Failed(StartError::Failed(ExitReason::Killed));
         };
@@ -360,8 +318,8 @@ impl Driver {
             self.life.env().clone(),
             Target::Slot {
                 queue: self.life.queue().clone(),
-                slot,
-                life,
+                slot: place.slot,
+                life: place.life,
             },
             Given {
                 previous: previous.clone(),
@@ -377,44 +335,65 @@ impl Driver {
             },
         };
         link.start_is_over();
-        match result {
+        let outcome = match result {
             Ok(Ok(started)) => {
                 self.info = started.info;
-                self.keep(slot, name, is_static, previous, started.child)
+                self.keep(place, previous, started.child)
             }
-            Ok(Err(StartError::Ignore)) => {
-                link.never_mind();
-                Outcome::Ignored
-            }
-            Ok(Err(error)) => {
-                link.never_mind();
-                Outcome::Failed(error)
-            }
-            Err(panic) => {
-                link.never_mind();
-                Outcome::Failed(StartError::Failed(panic_reason(&*panic)))
-            }
+            Ok(Err(StartError::Ignore)) => Outcome::Ignored,
+            Ok(Err(error)) => Outcome::Failed(error),
+            Err(panic) => Outcome::Failed(StartError::Failed(panic_reason(&*panic))),
+        };
+        if !matches!(outcome, Outcome::Running(_)) {
+            link.never_mind();
         }
+        self.life.leave_start();
+        outcome
+    }
+
+    /// Where the child of a slot stands, and its last life; none when this life is over.
+    fn take_place(&mut self, place: &Place) -> Option<(Path, Option<Arc<dyn Child>>)> {
+        let held = &mut self.held;
+        let at = place.slot as usize;
+        self.life.enter_start(|children| {
+            if children.len() <= at {
+                children.resize_with(at + 1, || None);
+            }
+            let kept = children[at].get_or_insert_with(|| Kept {
+                path: self.life.path().child(&place.name),
+                name: place.name.clone(),
+                place: place.life,
+                is_static: place.is_static,
+                child: if place.is_static {
+                    held.remove(&place.name)
+                } else {
+                    None
+                },
+                settled: Some(Disposition::SupervisorEnded),
+            });
+            (kept.path.clone(), kept.child.clone())
+        })
     }
 
     fn keep(
         &mut self,
-        slot: SlotKey,
-        name: Name,
-        is_static: bool,
+        place: Place,
         previous: Option<Arc<dyn Child>>,
         child: Arc<dyn Child>,
     ) -> Outcome {
         let pid = child.pid();
         let kept = self.life.with_children(|children| {
-            if let Some(kept) = children.get_mut(slot as usize).and_then(Option::as_mut) {
+            if let Some(kept) = children
+                .get_mut(place.slot as usize)
+                .and_then(Option::as_mut)
+            {
                 kept.child = Some(child.clone());
                 kept.settled = None;
             }
         });
         if kept.is_none() {
             self.end = Some(End::Killed);
-            self.life.too_late(name, child, is_static);
+            self.life.too_late(place.name, child, place.is_static);
             return Outcome::Failed(StartError::Failed(ExitReason::Killed));
         }
         // A supervisor that gave way to something else leaves children that nobody will ask for.
@@ -553,10 +532,29 @@ impl Driver {
     }
 }
 
+impl Driver {
+    /// Children of the last life that this one did not come to start wait for a later one.
+    fn give_back_held(&mut self) {
+        if !self.held.is_empty() {
+            self.life
+                .home()
+                .hold(std::mem::take(&mut self.held).into_iter().collect());
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.give_back_held();
+    }
+}
+
 struct KillOnDrop(Arc<Life>);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
+        // What was being started was dropped before this.
+        self.0.leave_start();
         self.0.kill();
     }
 }

@@ -161,7 +161,7 @@ impl SupervisorRef {
         let Ok(permit) = self.life.calls().clone().acquire_owned().await else {
             return Err(CallError::NoProc);
         };
-        let (tell, told) = oneshot::channel();
+        let (tell, mut told) = oneshot::channel();
         let reply = Reply::new(move |answer| {
             let _ = tell.send(answer);
         });
@@ -169,7 +169,15 @@ impl SupervisorRef {
             call: make(reply),
             permit: Some(permit),
         });
-        told.await.unwrap_or(Err(CallError::NoProc))
+        tokio::select! {
+            biased;
+            answer = &mut told => answer.unwrap_or(Err(CallError::NoProc)),
+            // A call that enters the queue just when its reader goes away may stay in it, unread and undropped, for as
+            // long as somebody holds this life; we do.
+            () = self.life.queue().closed() => told
+                .try_recv()
+                .unwrap_or(Err(CallError::NoProc)),
+        }
     }
 
     /// Puts a call into the queue without waiting for a permit; for whoever makes a known number of calls.

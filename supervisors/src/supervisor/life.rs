@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use ractor::ActorCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Path, Pid};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 /// What belongs to a supervisor over all its lives.
@@ -46,7 +48,7 @@ impl Home {
         std::mem::take(&mut *self.held.lock())
     }
 
-    fn hold(&self, children: Vec<(Name, Arc<dyn Child>)>) {
+    pub(crate) fn hold(&self, children: Vec<(Name, Arc<dyn Child>)>) {
         self.held.lock().extend(children);
     }
 
@@ -90,16 +92,38 @@ pub(crate) struct Life {
     queue: mpsc::UnboundedSender<Input>,
     calls: Arc<Semaphore>,
     home: Arc<Home>,
-    state: Mutex<State>,
+    books: Mutex<Books>,
     actor: OnceLock<ActorCell>,
+    runtime: Handle,
 }
 
-enum State {
+struct Books {
+    phase: Phase,
+    children: Children,
+    /// A start function is at work. Should this life end meanwhile, its end is told when that one is gone: otherwise the next
+    /// life might start the same child while the old start is still about to learn that it is over.
+    in_start: bool,
+    /// The end that waits for that.
+    ending: Option<Ending>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
     /// Init and the start of its children are under way; nobody outside knows this life yet.
-    Starting(Children),
-    Running(Children),
+    Starting,
+    Running,
     Ended,
 }
+
+struct Ending {
+    reason: ExitReason,
+    had_begun: bool,
+    held: Vec<(Name, Arc<dyn Child>)>,
+}
+
+/// How long the end of a killed supervisor waits for a start function to notice. One that runs gives way at its next
+/// await, which is far sooner; one that never yields must not hold up those who wait for the end.
+const START_GIVES_WAY: Duration = Duration::from_millis(200);
 
 /// By slot.
 type Children = Vec<Option<Kept>>;
@@ -112,8 +136,14 @@ impl Life {
             queue,
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
             home,
-            state: Mutex::new(State::Starting(Vec::new())),
+            books: Mutex::new(Books {
+                phase: Phase::Starting,
+                children: Vec::new(),
+                in_start: false,
+                ending: None,
+            }),
             actor: OnceLock::new(),
+            runtime: Handle::current(),
         }
     }
 
@@ -142,10 +172,7 @@ impl Life {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        match *self.state.lock() {
-            State::Starting(_) | State::Running(_) => true,
-            State::Ended => false,
-        }
+        self.books.lock().phase != Phase::Ended
     }
 
     /// Puts something into the queue; what comes after the end is dropped.
@@ -157,9 +184,9 @@ impl Life {
 
     /// The start is over and went well: from here on an end is reported.
     pub(crate) fn begin(&self) {
-        let mut state = self.state.lock();
-        if let State::Starting(children) = &mut *state {
-            *state = State::Running(std::mem::take(children));
+        let mut books = self.books.lock();
+        if books.phase == Phase::Starting {
+            books.phase = Phase::Running;
             self.home.begin_life();
         }
     }
@@ -171,14 +198,39 @@ impl Life {
 
     /// Looks at or changes the children, while this life lasts. Short: it holds a lock.
     pub(crate) fn with_children<T>(&self, look: impl FnOnce(&mut Children) -> T) -> Option<T> {
-        match &mut *self.state.lock() {
-            State::Starting(children) | State::Running(children) => Some(look(children)),
-            State::Ended => None,
+        let mut books = self.books.lock();
+        match books.phase {
+            Phase::Starting | Phase::Running => Some(look(&mut books.children)),
+            Phase::Ended => None,
+        }
+    }
+
+    /// The same, and from here on a start function is at work.
+    pub(crate) fn enter_start<T>(&self, look: impl FnOnce(&mut Children) -> T) -> Option<T> {
+        let mut books = self.books.lock();
+        match books.phase {
+            Phase::Starting | Phase::Running => {
+                books.in_start = true;
+                Some(look(&mut books.children))
+            }
+            Phase::Ended => None,
+        }
+    }
+
+    /// No start function is at work any more. An end that had to wait for this is told now.
+    pub(crate) fn leave_start(&self) {
+        let ending = {
+            let mut books = self.books.lock();
+            books.in_start = false;
+            books.ending.take()
+        };
+        if let Some(ending) = ending {
+            self.tell(ending);
         }
     }
 
     /// Ends this life now: all children are killed.
-    pub(crate) fn kill(&self) {
+    pub(crate) fn kill(self: &Arc<Self>) {
         self.finish(ExitReason::Killed, true);
         if let Some(actor) = self.actor.get() {
             actor.kill();
@@ -186,21 +238,26 @@ impl Life {
     }
 
     /// Ends this life. Its children are gone, unless it did not come to that: then they are killed.
-    pub(crate) fn end(&self, reason: ExitReason) {
+    pub(crate) fn end(self: &Arc<Self>, reason: ExitReason) {
         let kill = !matches!(reason, ExitReason::Shutdown(_));
         self.finish(reason, kill);
     }
 
     /// The children that init named did not all start; the others were stopped again.
-    pub(crate) fn abandon_start(&self) {
+    pub(crate) fn abandon_start(self: &Arc<Self>) {
         self.finish(ExitReason::SHUTDOWN, false);
     }
 
-    fn finish(&self, reason: ExitReason, kill: bool) {
-        let (children, had_begun) = match std::mem::replace(&mut *self.state.lock(), State::Ended) {
-            State::Starting(children) => (children, false),
-            State::Running(children) => (children, true),
-            State::Ended => return,
+    fn finish(self: &Arc<Self>, reason: ExitReason, kill: bool) {
+        let (children, had_begun) = {
+            let mut books = self.books.lock();
+            let had_begun = match books.phase {
+                Phase::Starting => false,
+                Phase::Running => true,
+                Phase::Ended => return,
+            };
+            books.phase = Phase::Ended;
+            (std::mem::take(&mut books.children), had_begun)
         };
         self.calls.close();
         let mut children: Vec<Kept> = children.into_iter().flatten().collect();
@@ -219,34 +276,41 @@ impl Life {
                 }
             }
         }
-        let mut held = Vec::new();
-        for kept in children {
-            let Some(child) = kept.child else { continue };
-            if !kept.is_static {
-                child.settle(Disposition::Removed);
-                continue;
+        let ending = Ending {
+            reason,
+            had_begun,
+            held: settle_all(children),
+        };
+        {
+            let mut books = self.books.lock();
+            if books.in_start {
+                books.ending = Some(ending);
+                drop(books);
+                self.lose_patience_later();
+                return;
             }
-            match kept.settled {
-                None | Some(Disposition::Restarting) => {
-                    child.settle(Disposition::SupervisorEnded);
-                }
-                Some(
-                    Disposition::Stopped
-                    | Disposition::Ended
-                    | Disposition::SupervisorEnded
-                    | Disposition::Removed,
-                ) => {}
-            }
-            held.push((kept.name, child));
         }
-        self.home.hold(held);
+        self.tell(ending);
+    }
+
+    /// Tells the end, should the start function at work not give way.
+    fn lose_patience_later(self: &Arc<Self>) {
+        let life = self.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(START_GIVES_WAY).await;
+            life.leave_start();
+        });
+    }
+
+    fn tell(&self, ending: Ending) {
+        self.home.hold(ending.held);
         let first = self.home.next_pid().incarnation == Incarnation(1);
-        if first || (had_begun && self.link.is_root()) {
+        if first || (ending.had_begun && self.link.is_root()) {
             // Nobody above will say what becomes of them.
             self.home.settle(Disposition::Removed);
         }
-        if had_begun {
-            self.link.exited(self.pid, reason);
+        if ending.had_begun {
+            self.link.exited(self.pid, ending.reason);
         }
     }
 
@@ -264,4 +328,27 @@ impl Life {
             child.settle(Disposition::Removed);
         }
     }
+}
+
+/// Tells the children of an ended life what becomes of them, and returns those that may come back.
+fn settle_all(children: Vec<Kept>) -> Vec<(Name, Arc<dyn Child>)> {
+    let mut held = Vec::new();
+    for kept in children {
+        let Some(child) = kept.child else { continue };
+        if !kept.is_static {
+            child.settle(Disposition::Removed);
+            continue;
+        }
+        match kept.settled {
+            None | Some(Disposition::Restarting) => child.settle(Disposition::SupervisorEnded),
+            Some(
+                Disposition::Stopped
+                | Disposition::Ended
+                | Disposition::SupervisorEnded
+                | Disposition::Removed,
+            ) => {}
+        }
+        held.push((kept.name, child));
+    }
+    held
 }

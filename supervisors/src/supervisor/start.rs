@@ -11,7 +11,7 @@ use crate::supervisor::life::{Home, Life};
 use crate::supervisor::link::Link;
 use futures_util::future::BoxFuture;
 use ractor::Actor;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use swarm_protocols::{ExitReason, Name};
@@ -54,7 +54,7 @@ async fn start(init: Arc<dyn SupervisorInit>, link: Link) -> Result<Started, Sta
         return Err(StartError::Ignore);
     };
     let core = Core::new(spec, link.env().jitter_seed())?;
-    let held: HashMap<Name, _> = home.take_held().into_iter().collect();
+    let held: BTreeMap<Name, _> = home.take_held().into_iter().collect();
     let (queue, inputs) = mpsc::unbounded_channel();
     let life = Arc::new(Life::new(home, link, queue));
     let guard = KillOnDrop(Some(life.clone()));
@@ -111,6 +111,7 @@ impl KillOnDrop {
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if let Some(life) = self.0.take() {
+            life.leave_start();
             life.kill();
         }
     }

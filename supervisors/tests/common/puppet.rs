@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Pid};
 use swarm_supervisors::{
@@ -61,6 +62,8 @@ struct Inner {
     lives: Mutex<Vec<Arc<Life>>>,
     seen: Mutex<Vec<Seen>>,
     args: Mutex<Vec<u32>>,
+    /// How often a life began while another one had not ended.
+    overlaps: AtomicUsize,
 }
 
 /// What the supervisor did.
@@ -76,6 +79,14 @@ struct Life {
     pid: Pid,
     link: Link,
     puppet: Puppet,
+    ended: AtomicBool,
+}
+
+impl Life {
+    fn end(&self, reason: ExitReason) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.link.exited(self.pid, reason);
+    }
 }
 
 struct Handle(Arc<Life>);
@@ -93,6 +104,7 @@ impl Puppet {
             lives: Mutex::default(),
             seen: Mutex::default(),
             args: Mutex::default(),
+            overlaps: AtomicUsize::new(0),
         }))
     }
 
@@ -126,6 +138,11 @@ impl Puppet {
         std::mem::take(&mut *self.0.seen.lock())
     }
 
+    /// How often a life began while another one had not ended; for puppets that play one child.
+    pub fn overlaps(&self) -> usize {
+        self.0.overlaps.load(Ordering::SeqCst)
+    }
+
     /// The arguments of each start.
     pub fn args(&self) -> Vec<u32> {
         self.0.args.lock().clone()
@@ -134,7 +151,7 @@ impl Puppet {
     /// Ends the life that was started last.
     pub fn end(&self, reason: ExitReason) {
         let life = self.0.lives.lock().last().expect("it was started").clone();
-        life.link.exited(life.pid, reason);
+        life.end(reason);
     }
 
     pub fn crash(&self) {
@@ -144,7 +161,7 @@ impl Puppet {
     /// Ends the n-th life.
     pub fn end_life(&self, n: usize, reason: ExitReason) {
         let life = self.0.lives.lock()[n].clone();
-        life.link.exited(life.pid, reason);
+        life.end(reason);
     }
 
     fn note(&self, seen: Seen) {
@@ -206,7 +223,11 @@ impl StartChild for Puppet {
                 pid,
                 link,
                 puppet: self.clone(),
+                ended: AtomicBool::new(false),
             });
+            if lives.iter().any(|life| !life.ended.load(Ordering::SeqCst)) {
+                self.0.overlaps.fetch_add(1, Ordering::SeqCst);
+            }
             lives.push(life.clone());
             drop(lives);
             self.note(Seen::Started);
@@ -228,14 +249,14 @@ impl Child for Handle {
         life.puppet.note(Seen::Signalled);
         let stop = *life.puppet.0.stop.lock();
         match stop {
-            Stop::AtOnce => life.link.exited(life.pid, ExitReason::SHUTDOWN),
+            Stop::AtOnce => life.end(ExitReason::SHUTDOWN),
             Stop::Never => {}
-            Stop::With(reason) => life.link.exited(life.pid, reason.exit()),
+            Stop::With(reason) => life.end(reason.exit()),
             Stop::After(time) => {
                 let life = life.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(time).await;
-                    life.link.exited(life.pid, ExitReason::SHUTDOWN);
+                    life.end(ExitReason::SHUTDOWN);
                 });
             }
         }
@@ -243,7 +264,7 @@ impl Child for Handle {
 
     fn kill(&self) {
         self.0.puppet.note(Seen::Killed);
-        self.0.link.exited(self.0.pid, ExitReason::Killed);
+        self.0.end(ExitReason::Killed);
     }
 
     fn settle(&self, disposition: Disposition) {
