@@ -208,6 +208,11 @@ impl Driver {
         self.core.handle(event, now);
         while let Some(action) = self.core.next_action() {
             if let Some(event) = self.perform(action).await {
+                if !self.life.is_alive() {
+                    // Ended by somebody else meanwhile: nothing is decided or answered any more.
+                    self.end = Some(End::Killed);
+                    return;
+                }
                 let now = self.life.env().now();
                 self.core.handle(event, now);
             }
