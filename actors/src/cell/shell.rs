@@ -28,6 +28,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use swarm_protocols::{AclMessage, ExitReason, Limit};
+use tokio::task::AbortHandle;
 
 /// After how many turns in a row a shell lets others run. Without it an agent whose mailbox never empties would hold its
 /// worker.
@@ -36,6 +37,8 @@ const TURNS_PER_POLL: u32 = 64;
 /// How a shell is told to end.
 pub(crate) enum ShellHandle {
     Ractor(ActorRef<()>),
+    /// A bare task: for an agent at rest that is only woken to be stopped.
+    Task(AbortHandle),
     Thread(thread_stop::Stop),
 }
 
@@ -43,6 +46,7 @@ impl ShellHandle {
     pub(crate) fn end(&self) {
         match self {
             Self::Ractor(actor) => actor.kill(),
+            Self::Task(task) => task.abort(),
             Self::Thread(stop) => stop.stop(),
         }
     }
@@ -112,7 +116,9 @@ pub(crate) fn attach<A: Agent>(cell: &Arc<Cell<A>>) {
         cell.core.set_state(ActorState::Running);
         seat.epoch
     };
+    let is_stopping = cell.mailbox.control.load(Ordering::Acquire) & CONTROL_STOP != 0;
     let handle = match cell.plan().placement {
+        Placement::Shared if is_stopping => Some(spawn_to_stop(cell, epoch)),
         Placement::Shared => spawn_shared(cell, epoch),
         Placement::Dedicated => spawn_dedicated(cell, epoch),
     };
@@ -140,6 +146,14 @@ fn spawn_shared<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHandle
         Some(Ok((actor, _))) => Some(ShellHandle::Ractor(actor)),
         Some(Err(_)) | None => None,
     }
+}
+
+/// What is only to clean up needs no actor: stopping ten thousand agents at rest would otherwise start as many.
+fn spawn_to_stop<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> ShellHandle {
+    let _runtime = cell.core.system.enter();
+    let cell = cell.clone();
+    let task = tokio::spawn(async move { run(&cell, epoch).await });
+    ShellHandle::Task(task.abort_handle())
 }
 
 fn spawn_dedicated<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHandle> {
@@ -276,7 +290,7 @@ async fn live<A: Agent>(
                 };
                 if let Err(reason) = take_turn(cell, epoch, behaviour, work).await {
                     work.effects.clear();
-                    return crash(cell, epoch, agent, reason);
+                    return end(cell, epoch, agent, reason, false);
                 }
                 work.commit_is_due = true;
                 turns += 1;
@@ -609,12 +623,14 @@ async fn handle<A: Agent>(
     }
 }
 
-/// A turn failed: the life is over, and this shell waits for the supervisor's verdict. True when it was fenced off.
-fn crash<A: Agent>(
+/// A life is over. After a crash this shell waits for the supervisor's verdict, to go on with the next life in place; after
+/// an ordered end it leaves. True when it is not to go on.
+fn end<A: Agent>(
     cell: &Cell<A>,
     epoch: u64,
     agent: &mut Resident<A>,
     reason: ExitReason,
+    is_leaving: bool,
 ) -> bool {
     panics::drop_guarded(agent.0.take());
     let remains = {
@@ -623,10 +639,14 @@ fn crash<A: Agent>(
             return true;
         }
         cell.mailbox.hold();
+        if is_leaving {
+            seat.epoch += 1;
+            seat.shell = None;
+        }
         cell.end_life(&mut seat, &reason)
     };
     cell.report(remains, reason);
-    false
+    is_leaving
 }
 
 /// An ordered end: cleanup, then the news.
@@ -650,7 +670,7 @@ async fn stop<A: Agent>(
             reason = panic;
         }
     }
-    crash(cell, epoch, agent, reason)
+    end(cell, epoch, agent, reason, true)
 }
 
 /// Puts the behaviour back into the seat and leaves. False when there is something to do after all.
