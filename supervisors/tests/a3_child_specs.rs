@@ -94,6 +94,8 @@ fn s27_a_written_spec_without_its_parts_is_refused() {
     refused(json!({"restart": "permanent"}));
     refused(json!({"id": "a", "start": []}));
     refused(json!({"id": "a", "colour": "red"}));
+    refused(json!(["a"]));
+    refused(json!("a"));
 }
 
 #[test]

@@ -99,3 +99,105 @@ struct Silent;
 impl swarm_supervisors::Observer for Silent {
     fn report(&self, _: &swarm_supervisors::Report) {}
 }
+
+/// A child that takes no memory of its own.
+struct Light(
+    parking_lot::Mutex<Option<swarm_supervisors::Link>>,
+    std::sync::atomic::AtomicUsize,
+);
+
+struct LightChild;
+
+impl swarm_supervisors::Child for LightChild {
+    fn pid(&self) -> swarm_protocols::Pid {
+        swarm_protocols::Pid {
+            address: swarm_protocols::Address(1),
+            incarnation: swarm_protocols::Incarnation(1),
+        }
+    }
+
+    fn signal(&self) {}
+
+    fn kill(&self) {}
+}
+
+impl swarm_supervisors::StartChild for Light {
+    fn start(
+        &self,
+        link: swarm_supervisors::Link,
+    ) -> futures_util::future::BoxFuture<
+        '_,
+        Result<swarm_supervisors::Started, swarm_supervisors::StartError>,
+    > {
+        *self.0.lock() = Some(link);
+        self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Box::pin(std::future::ready(Ok(swarm_supervisors::Started {
+            child: std::sync::Arc::new(LightChild),
+            info: None,
+        })))
+    }
+}
+
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("a line");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kb| kb.parse().ok())
+        .expect("a number")
+}
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn memory_over_restarts() {
+    let light = std::sync::Arc::new(Light(parking_lot::Mutex::new(None), Default::default()));
+    let inner = spec(flags(), [ChildSpec::new(name("c"), light.clone())]);
+    let root = start_root(
+        env().with_observer(std::sync::Arc::new(Silent)),
+        spec(flags(), [ChildSpec::supervisor(name("s"), inner)]),
+    )
+    .await
+    .expect("starts");
+    let starts = || light.1.load(std::sync::atomic::Ordering::SeqCst);
+    for round in 0..6 {
+        let begun = Instant::now();
+        for _ in 0..500_000 {
+            let before = starts();
+            let link = light.0.lock().take().expect("it was started");
+            link.exited(
+                swarm_supervisors::Child::pid(&LightChild),
+                ExitReason::Killed,
+            );
+            drop(link);
+            while starts() == before {
+                tokio::task::yield_now().await;
+            }
+        }
+        println!(
+            "{round}: {} kB after 500 000 restarts more, {:?}",
+            resident_kb(),
+            begun.elapsed() / 500_000
+        );
+        let begun = Instant::now();
+        for _ in 0..20_000 {
+            let before = starts();
+            let sub = root
+                .supervisor()
+                .which_child(&name("s"))
+                .await
+                .expect("known");
+            sub.child.expect("runs").kill();
+            while starts() == before {
+                tokio::task::yield_now().await;
+            }
+        }
+        println!(
+            "{round}: {} kB after 20 000 restarts of the supervisor more, {:?}",
+            resident_kb(),
+            begun.elapsed() / 20_000
+        );
+    }
+}

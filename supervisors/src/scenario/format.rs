@@ -6,6 +6,7 @@ use crate::spec::{
 };
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
@@ -363,6 +364,7 @@ impl Scenario {
     /// [`ScenarioError`] with what is wrong and where.
     pub fn from_json(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self = serde_json::from_str(text)?;
+        check_objects("scenario", &serde_json::from_str(text)?)?;
         scenario.check()?;
         Ok(scenario)
     }
@@ -384,6 +386,29 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+/// Serde takes an array of values for a struct, too; whoever wrote one has mistaken a list of things for a thing.
+fn check_objects(at: &str, value: &Value) -> Result<(), ScenarioError> {
+    let Value::Object(object) = value else {
+        return Err(ScenarioError::Part {
+            at: at.to_owned(),
+            problem: "this must be an object",
+        });
+    };
+    for (key, value) in object {
+        match (key.as_str(), value) {
+            ("supervisor" | "spec", Value::Null) => {}
+            ("supervisor" | "spec", value) => check_objects(&format!("{at}.{key}"), value)?,
+            ("children" | "script", Value::Array(list)) => {
+                for (n, value) in list.iter().enumerate() {
+                    check_objects(&format!("{at}.{key}[{n}]"), value)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn check_call(at: impl Fn() -> String, call: &CallScript) -> Result<(), ScenarioError> {
