@@ -244,12 +244,35 @@ struct Inbox<T> {
     is_clogged: bool,
     gate: Gate,
     consumer: Consumer,
+    ticket_next: u64,
+    /// Made when somebody has to wait for the first time.
+    line: Option<Box<Line<T>>>,
+}
+
+/// The senders that wait for room.
+struct Line<T> {
     /// In order of ticket, which is the order of arrival.
     waiters: VecDeque<Waiter<T>>,
-    ticket_next: u64,
     /// Ranges of tickets that were turned away, the latest [`REFUSALS_MAX`]. A sender that was not polled over so many
     /// stops and starts of the receiver takes its letter for accepted; the letter itself is a dead letter all the same.
     refused: VecDeque<(u64, u64)>,
+}
+
+impl<T> Inbox<T> {
+    fn nobody_waits(&self) -> bool {
+        self.line
+            .as_ref()
+            .is_none_or(|line| line.waiters.is_empty())
+    }
+
+    fn line(&mut self) -> &mut Line<T> {
+        self.line.get_or_insert_with(|| {
+            Box::new(Line {
+                waiters: VecDeque::new(),
+                refused: VecDeque::new(),
+            })
+        })
+    }
 }
 
 /// Why a letter was not taken. It is still where the sender had it.
@@ -287,9 +310,8 @@ impl<T: Posted> Mailbox<T> {
                 is_clogged: false,
                 gate: Gate::Closed,
                 consumer: Consumer::Held,
-                waiters: VecDeque::new(),
                 ticket_next: 0,
-                refused: VecDeque::new(),
+                line: None,
             }),
             popped: AtomicU64::new(0),
             hints: AtomicU8::new(0),
@@ -311,7 +333,7 @@ impl<T: Posted> Mailbox<T> {
             if inbox.gate != Gate::Open {
                 return Err(NotTaken::Refused(inbox.gate));
             }
-            if !inbox.waiters.is_empty() || !self.has_room(&mut inbox) {
+            if !inbox.nobody_waits() || !self.has_room(&mut inbox) {
                 return Err(NotTaken::Full);
             }
             inbox.pushed += 1;
@@ -328,7 +350,7 @@ impl<T: Posted> Mailbox<T> {
         if inbox.gate != Gate::Open {
             return Err(NotTaken::Refused(inbox.gate));
         }
-        if !inbox.waiters.is_empty() || !self.has_room(&mut inbox) {
+        if !inbox.nobody_waits() || !self.has_room(&mut inbox) {
             return Err(NotTaken::Full);
         }
         inbox.pushed += 1;
@@ -402,7 +424,7 @@ impl<T: Posted> Mailbox<T> {
         if inbox.gate != Gate::Open {
             return Err(NotTaken::Refused(inbox.gate));
         }
-        if inbox.waiters.is_empty() && self.has_room(&mut inbox) {
+        if inbox.nobody_waits() && self.has_room(&mut inbox) {
             inbox.pushed += 1;
             let priority = item.as_ref().map_or(Priority::Normal, Posted::priority);
             self.accept(&mut inbox, priority, item);
@@ -413,7 +435,7 @@ impl<T: Posted> Mailbox<T> {
         };
         let ticket = inbox.ticket_next;
         inbox.ticket_next += 1;
-        inbox.waiters.push_back(Waiter {
+        inbox.line().waiters.push_back(Waiter {
             ticket,
             item,
             waker: waker.clone(),
@@ -425,19 +447,21 @@ impl<T: Posted> Mailbox<T> {
     /// Whether the letter behind `ticket` has entered; `Err` when the gate was shut before that.
     pub(crate) fn poll_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>> {
         let mut inbox = self.inbox.lock();
-        if let Ok(at) = inbox.waiters.binary_search_by_key(&ticket, |w| w.ticket) {
-            let waiter = &mut inbox.waiters[at];
+        let gate = inbox.gate;
+        let line = inbox.line();
+        if let Ok(at) = line.waiters.binary_search_by_key(&ticket, |w| w.ticket) {
+            let waiter = &mut line.waiters[at];
             if !waiter.waker.will_wake(waker) {
                 waiter.waker = waker.clone();
             }
             return Poll::Pending;
         }
-        if inbox
+        if line
             .refused
             .iter()
             .any(|(from, to)| (*from..*to).contains(&ticket))
         {
-            Poll::Ready(Err(inbox.gate))
+            Poll::Ready(Err(gate))
         } else {
             Poll::Ready(Ok(()))
         }
@@ -447,10 +471,11 @@ impl<T: Posted> Mailbox<T> {
     pub(crate) fn cancel(&self, ticket: u64) -> Option<T> {
         let mut inbox = self.inbox.lock();
         let at = inbox
+            .line()
             .waiters
             .binary_search_by_key(&ticket, |w| w.ticket)
             .ok()?;
-        let waiter = inbox.waiters.remove(at)?;
+        let waiter = inbox.line().waiters.remove(at)?;
         // Those behind may fit now.
         let woken = self.admit(&mut inbox);
         drop(inbox);
@@ -502,7 +527,7 @@ impl<T: Posted> Mailbox<T> {
         let mut inbox = self.inbox.lock();
         let idle = ready.is_empty()
             && inbox.lanes.is_empty()
-            && inbox.waiters.is_empty()
+            && inbox.nobody_waits()
             && self.control.load(Ordering::Acquire) == 0;
         if idle {
             inbox.consumer = Consumer::Absent;
@@ -545,17 +570,18 @@ impl<T: Posted> Mailbox<T> {
     pub(crate) fn set_gate(&self, gate: Gate) -> Vec<T> {
         let mut inbox = self.inbox.lock();
         inbox.gate = gate;
-        if gate == Gate::Open || inbox.waiters.is_empty() {
+        if gate == Gate::Open || inbox.nobody_waits() {
             return Vec::new();
         }
-        let from = inbox.waiters.front().map_or(0, |w| w.ticket);
-        if inbox.refused.len() == REFUSALS_MAX {
-            inbox.refused.pop_front();
-        }
         let to = inbox.ticket_next;
-        inbox.refused.push_back((from, to));
+        let line = inbox.line();
+        let from = line.waiters.front().map_or(0, |w| w.ticket);
+        if line.refused.len() == REFUSALS_MAX {
+            line.refused.pop_front();
+        }
+        line.refused.push_back((from, to));
+        let waiters = mem::take(&mut line.waiters);
         self.hints.fetch_and(!HINT_WAITERS, Ordering::Relaxed);
-        let waiters = mem::take(&mut inbox.waiters);
         drop(inbox);
         waiters
             .into_iter()
@@ -623,7 +649,8 @@ impl<T: Posted> Mailbox<T> {
 
     /// How many senders wait for room.
     pub(crate) fn waiting(&self) -> usize {
-        self.inbox.lock().waiters.len()
+        let inbox = self.inbox.lock();
+        inbox.line.as_ref().map_or(0, |line| line.waiters.len())
     }
 
     pub(crate) fn capacity(&self) -> u32 {
@@ -656,18 +683,18 @@ impl<T: Posted> Mailbox<T> {
     /// Lets waiting senders in while there is room; hands back whom to wake.
     fn admit(&self, inbox: &mut Inbox<T>) -> Vec<Waker> {
         let mut woken = Vec::new();
-        if inbox.waiters.is_empty() {
+        if inbox.nobody_waits() {
             return woken;
         }
-        while !inbox.waiters.is_empty() && self.has_room(inbox) {
-            let Some(waiter) = inbox.waiters.pop_front() else {
+        while !inbox.nobody_waits() && self.has_room(inbox) {
+            let Some(waiter) = inbox.line().waiters.pop_front() else {
                 break;
             };
             inbox.pushed += 1;
             self.accept(inbox, waiter.item.priority(), &mut Some(waiter.item));
             woken.push(waiter.waker);
         }
-        if inbox.waiters.is_empty() {
+        if inbox.nobody_waits() {
             self.hints.fetch_and(!HINT_WAITERS, Ordering::Relaxed);
         }
         woken

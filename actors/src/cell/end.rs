@@ -83,18 +83,20 @@ impl<A: Agent> Cell<A> {
                 .map(|trace| format!("{:032x}", trace.trace_id));
             let report = Arc::new(report);
             self.core.system.crashed(report.clone());
-            seat.last_crash = Some(report);
+            seat.rare().last_crash = Some(report);
         }
         self.unstash(seat);
         if let Some(current) = current {
             self.fail_current(seat, current, reason);
         }
-        for (id, armed) in std::mem::take(&mut seat.timers) {
-            self.core.system.timers().disarm(armed.at, id);
+        if let Some(rare) = &mut seat.rare {
+            for (id, armed) in std::mem::take(&mut rare.timers) {
+                self.core.system.timers().disarm(armed.at, id);
+            }
+            rare.fired.clear();
+            rare.faults.retain(|f| f.when != When::Now);
         }
-        seat.fired.clear();
         seat.continue_is_due = false;
-        seat.faults.retain(|f| f.when != When::Now);
         if self.plan().mailbox.on_crash == OnCrash::Drop {
             for letter in self.mailbox.drain(&mut seat.ready) {
                 self.bury_letter(letter, DeathCause::DroppedOnCrash);
@@ -105,8 +107,10 @@ impl<A: Agent> Cell<A> {
             Ordering::AcqRel,
         );
         self.core.set_state(ActorState::Restarting);
-        seat.last_exit = Some(reason.clone());
-        seat.announcement = Some(self.core.end_of_life(pid, reason.clone()));
+        let announcement = self.core.end_of_life(pid, reason.clone());
+        let rare = seat.rare();
+        rare.last_exit = Some(reason.clone());
+        rare.announcement = Some(announcement);
         Remains {
             _life: std::mem::replace(&mut seat.life, Life::None),
             link: seat.link.take(),
@@ -171,7 +175,7 @@ impl<A: Agent> Cell<A> {
         if self.core.is_alive() {
             return;
         }
-        let mut announcement = seat.announcement.take();
+        let mut announcement = seat.rare.as_mut().and_then(|rare| rare.announcement.take());
         let mut homeless = Vec::new();
         match disposition {
             Disposition::Restarting | Disposition::SupervisorEnded => {}
@@ -187,7 +191,8 @@ impl<A: Agent> Cell<A> {
                 homeless.extend(self.mailbox.drain(&mut seat.ready));
                 self.dismiss_shell(&mut seat);
                 let mut news = announcement.unwrap_or_else(|| {
-                    let reason = seat.last_exit.clone().unwrap_or(ExitReason::NoProc);
+                    let last = seat.rare.as_ref().and_then(|rare| rare.last_exit.clone());
+                    let reason = last.unwrap_or(ExitReason::NoProc);
                     self.core.end_of_life(self.core.pid(), reason)
                 });
                 // Name and groups are free before anybody hears of the end.

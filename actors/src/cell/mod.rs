@@ -74,20 +74,41 @@ pub(crate) struct Seat<A: Agent> {
     /// What was committed and is not delivered yet: the bounded outgoing queue. It holds the effects of one turn at most,
     /// plus announcements; the next turn starts when it is empty.
     pub(crate) outgoing: VecDeque<Box<dyn Outgoing>>,
-    pub(crate) stash: VecDeque<Letter<A::Message>>,
-    pub(crate) timers: BTreeMap<TimerId, Armed<A::Message>>,
-    /// Timers whose message is queued. One that is not in here any more was cancelled, or belonged to an earlier life.
-    pub(crate) fired: BTreeSet<TimerId>,
     pub(crate) recorder: Option<Box<FlightRecorder>>,
     pub(crate) continue_is_due: bool,
     /// Whether a copy of each message is kept during its turn.
     pub(crate) wants_copy: bool,
+    pub(crate) watch_over: WatchOver,
+    pub(crate) rare: Option<Box<Rare<A::Message>>>,
+}
+
+/// What most agents have nothing of: together, so that those pay eight bytes for it.
+pub(crate) struct Rare<M> {
+    pub(crate) stash: VecDeque<Letter<M>>,
+    pub(crate) timers: BTreeMap<TimerId, Armed<M>>,
+    /// Timers whose message is queued. One that is not in here any more was cancelled, or belonged to an earlier life.
+    pub(crate) fired: BTreeSet<TimerId>,
     pub(crate) faults: VecDeque<crate::fault::Injected>,
     /// The end that is not announced yet.
     pub(crate) announcement: Option<core::Announcement>,
     pub(crate) last_exit: Option<ExitReason>,
     pub(crate) last_crash: Option<Arc<CrashReport>>,
-    pub(crate) watch_over: WatchOver,
+}
+
+impl<A: Agent> Seat<A> {
+    pub(crate) fn rare(&mut self) -> &mut Rare<A::Message> {
+        self.rare.get_or_insert_with(|| {
+            Box::new(Rare {
+                stash: VecDeque::new(),
+                timers: BTreeMap::new(),
+                fired: BTreeSet::new(),
+                faults: VecDeque::new(),
+                announcement: None,
+                last_exit: None,
+                last_crash: None,
+            })
+        })
+    }
 }
 
 /// What the watchdog remembers between two looks.
@@ -155,17 +176,11 @@ impl<A: Agent> Cell<A> {
                     waiting: None,
                     current: None,
                     outgoing: VecDeque::new(),
-                    stash: VecDeque::new(),
-                    timers: BTreeMap::new(),
-                    fired: BTreeSet::new(),
                     recorder: None,
                     continue_is_due: false,
                     wants_copy: false,
-                    faults: VecDeque::new(),
-                    announcement: None,
-                    last_exit: None,
-                    last_crash: None,
                     watch_over: WatchOver::default(),
+                    rare: None,
                 }),
                 this: this.clone(),
             }
@@ -213,11 +228,19 @@ impl<A: Agent> Cell<A> {
     }
 
     pub(crate) fn timers(&self) -> usize {
-        self.seat.lock().timers.len()
+        self.seat
+            .lock()
+            .rare
+            .as_ref()
+            .map_or(0, |rare| rare.timers.len())
     }
 
     pub(crate) fn stashed(&self) -> usize {
-        self.seat.lock().stash.len()
+        self.seat
+            .lock()
+            .rare
+            .as_ref()
+            .map_or(0, |rare| rare.stash.len())
     }
 
     /// Does what the mailbox says is needed for its letters to be seen.
@@ -328,16 +351,17 @@ impl<A: Agent> Cell<A> {
                 core.system.groups_table().demonitor(&group, core.address);
             }
             Effect::Schedule(id, at, what) => {
-                seat.timers.insert(id, Armed { at, what });
+                seat.rare().timers.insert(id, Armed { at, what });
                 core.system.timers().arm(at, id, self.this.clone());
             }
             Effect::Cancel(id) => {
-                seat.fired.remove(&id);
-                if let Some(armed) = seat.timers.remove(&id) {
+                let rare = seat.rare();
+                rare.fired.remove(&id);
+                if let Some(armed) = rare.timers.remove(&id) {
                     core.system.timers().disarm(armed.at, id);
                 }
             }
-            Effect::Stash(letter) => seat.stash.push_back(letter),
+            Effect::Stash(letter) => seat.rare().stash.push_back(letter),
             Effect::UnstashAll => self.unstash(seat),
         }
     }
@@ -354,7 +378,10 @@ impl<A: Agent> Cell<A> {
     }
 
     pub(crate) fn unstash(&self, seat: &mut Seat<A>) {
-        while let Some(letter) = seat.stash.pop_back() {
+        let Some(rare) = &mut seat.rare else {
+            return;
+        };
+        while let Some(letter) = rare.stash.pop_back() {
             self.mailbox.put_back(&mut seat.ready, letter);
         }
     }
@@ -790,14 +817,15 @@ impl<A: Agent> AnyCell for Cell<A> {
         let links = self.core.links();
         let (capacity, waiting) = (self.mailbox.capacity(), self.mailbox.waiting());
         let seat = self.seat.lock();
+        let rare = seat.rare.as_deref();
         ActorDetail {
             info,
             behaviour: self.core.behaviour.to_owned(),
             registered: self.plan().registered.clone(),
             capacity,
             waiting_senders: waiting,
-            stashed: seat.stash.len(),
-            timers: seat.timers.len(),
+            stashed: rare.map_or(0, |rare| rare.stash.len()),
+            timers: rare.map_or(0, |rare| rare.timers.len()),
             outgoing: seat.outgoing.len(),
             links,
             current: seat.current.as_ref().map(|current| current.record),
@@ -805,8 +833,8 @@ impl<A: Agent> AnyCell for Cell<A> {
                 .recorder
                 .as_ref()
                 .map_or_else(Vec::new, |recorder| recorder.entries()),
-            last_exit: seat.last_exit.clone(),
-            last_crash: seat.last_crash.clone(),
+            last_exit: rare.and_then(|rare| rare.last_exit.clone()),
+            last_crash: rare.and_then(|rare| rare.last_crash.clone()),
         }
     }
 
@@ -823,10 +851,10 @@ impl<A: Agent> AnyCell for Cell<A> {
         }
         let when = injected.when;
         let mut seat = self.seat.lock();
-        if seat.faults.len() >= FAULTS_PER_AGENT_MAX {
+        if seat.rare().faults.len() >= FAULTS_PER_AGENT_MAX {
             return false;
         }
-        seat.faults.push_back(injected);
+        seat.rare().faults.push_back(injected);
         drop(seat);
         if when == When::Now {
             self.raise(CONTROL_FAULT);
@@ -850,7 +878,7 @@ impl<A: Agent> TimerTarget for Cell<A> {
             match self.take_fired(&mut seat, id) {
                 None => return,
                 Some(Ok(message)) => {
-                    seat.fired.insert(id);
+                    seat.rare().fired.insert(id);
                     message
                 }
                 Some(Err(reason)) => {
@@ -875,9 +903,10 @@ impl<A: Agent> Cell<A> {
         seat: &mut Seat<A>,
         id: TimerId,
     ) -> Option<Result<A::Message, ExitReason>> {
-        let armed = seat.timers.get_mut(&id)?;
+        let rare = seat.rare.as_mut()?;
+        let armed = rare.timers.get_mut(&id)?;
         match &mut armed.what {
-            Scheduled::Once(_) => match seat.timers.remove(&id)?.what {
+            Scheduled::Once(_) => match rare.timers.remove(&id)?.what {
                 Scheduled::Once(message) => Some(Ok(message)),
                 Scheduled::Every(..) => None,
             },
@@ -887,7 +916,7 @@ impl<A: Agent> Cell<A> {
                     .system
                     .timers()
                     .arm(armed.at, id, self.this.clone());
-                if seat.fired.contains(&id) {
+                if rare.fired.contains(&id) {
                     return None;
                 }
                 let _guard = crate::panics::Guard::enter();

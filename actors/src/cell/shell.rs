@@ -353,8 +353,9 @@ fn next_step<A: Agent>(
         return Poll::Ready(Step::Turn);
     }
     if control & CONTROL_FAULT != 0 {
-        if let Some(at) = seat.faults.iter().position(|f| f.when == When::Now) {
-            let fault = seat.faults.remove(at).map(|injected| injected.fault);
+        let faults = &mut seat.rare().faults;
+        if let Some(at) = faults.iter().position(|f| f.when == When::Now) {
+            let fault = faults.remove(at).map(|injected| injected.fault);
             if let Some(fault) = fault {
                 seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
                 work.task = Some(Task::Fault(fault));
@@ -388,7 +389,7 @@ fn begin<A: Agent>(
     task: &mut Option<Task<A::Message>>,
 ) -> bool {
     match &letter.body {
-        Body::Timer(id, _) if !seat.fired.remove(id) => return false,
+        Body::Timer(id, _) if !seat.rare().fired.remove(id) => return false,
         Body::Signal(life, _) if *life != cell.core.pid().incarnation => return false,
         Body::Message(_) | Body::Acl(_) | Body::Timer(..) | Body::Signal(..) => {}
     }
@@ -426,8 +427,9 @@ fn begin<A: Agent>(
         }
         Body::Timer(..) | Body::Signal(..) => {}
     }
-    if !seat.faults.is_empty()
-        && let Some(fault) = fault::due(&mut seat.faults)
+    if let Some(faults) = seat.rare.as_mut().map(|rare| &mut rare.faults)
+        && !faults.is_empty()
+        && let Some(fault) = fault::due(faults)
     {
         rare.get_or_insert_default().fault = Some(fault);
     }
