@@ -261,11 +261,11 @@ impl Driver {
             }
             Action::Settle(slot, disposition) => self.settle(slot, disposition),
             Action::Forget(slot) => {
-                self.life.with_children(|children| {
-                    if let Some(kept) = children.get_mut(slot as usize) {
-                        *kept = None;
-                    }
+                // Dropped outside of the lock: it may be the last of a child.
+                let gone = self.life.with_children(|children| {
+                    children.get_mut(slot as usize).and_then(Option::take)
                 });
+                drop(gone);
             }
             Action::SetTimer(timer) => {
                 self.timers.insert(timer);
@@ -387,16 +387,13 @@ impl Driver {
         child: Arc<dyn Child>,
     ) -> Outcome {
         let pid = child.pid();
-        let kept = self.life.with_children(|children| {
-            if let Some(kept) = children
-                .get_mut(place.slot as usize)
-                .and_then(Option::as_mut)
-            {
-                kept.child = Some(child.clone());
-                kept.settled = None;
-            }
+        // The last life comes back, to be dropped outside of the lock.
+        let last = self.life.with_children(|children| {
+            let kept = children.get_mut(place.slot as usize)?.as_mut()?;
+            kept.settled = None;
+            kept.child.replace(child.clone())
         });
-        if kept.is_none() {
+        if last.is_none() {
             self.end = Some(End::Killed);
             self.life.too_late(place.name, child, place.is_static);
             return Outcome::Failed(StartError::Failed(ExitReason::Killed));
