@@ -2,6 +2,7 @@
 
 use crate::child::{StartChild, StartError, Started};
 use crate::core::Core;
+use crate::env::mix;
 use crate::report::Report;
 use crate::spec::{Strategy, SupervisorInit, SupervisorSpec};
 use crate::supervisor::actor::{Run, SupervisorActor};
@@ -53,7 +54,11 @@ async fn start(init: Arc<dyn SupervisorInit>, link: Link) -> Result<Started, Sta
     let Some(spec) = run_init(&*init)? else {
         return Err(StartError::Ignore);
     };
-    let core = Core::new(spec, link.env().jitter_seed())?;
+    // Each life draws from a sequence of its own, or all supervisors of a tree would wait alike.
+    let pid = home.next_pid();
+    let [low, high] = [pid.address.0 as u64, (pid.address.0 >> 64) as u64];
+    let jitter_seed = mix(link.env().jitter_seed() ^ low ^ high, pid.incarnation.0);
+    let core = Core::new(spec, jitter_seed)?;
     let held: BTreeMap<Name, _> = home.take_held().into_iter().collect();
     let (queue, inputs) = mpsc::unbounded_channel();
     let life = Arc::new(Life::new(home, link, queue));
