@@ -230,7 +230,8 @@ fn show(options: &Options, bench: Bench, all: &[Figure]) -> bool {
     }
     let verdicts = verdicts(bench, all);
     if options.markdown {
-        return write_line(table::markdown(all, &verdicts).trim_end());
+        let rows = table::markdown(all, &verdicts);
+        return rows.is_empty() || write_line(rows.trim_end());
     }
     write_line(&table::render(bench, all, &verdicts))
 }
