@@ -183,7 +183,7 @@ impl<M: Message> AgentRef<M> {
     /// # Errors
     /// [`SendError`] says why the message was not taken, and has it.
     pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        let letter = Some(self.letter(message, SendOptions::default()));
+        let letter = Some(self.plain(message));
         self.send_letter(letter, None).await
     }
 
@@ -202,7 +202,7 @@ impl<M: Message> AgentRef<M> {
     /// # Errors
     /// As [`AgentRef::send`], and [`NotSent::Full`] when there is no room.
     pub fn try_send(&self, message: M) -> Result<(), SendError<M>> {
-        let mut letter = Some(self.letter(message, SendOptions::default()));
+        let mut letter = Some(self.plain(message));
         self.push(&mut letter, Some(WhenFull::Fail))
             .map_err(|why| SendError {
                 why,
@@ -223,7 +223,7 @@ impl<M: Message> AgentRef<M> {
     ) -> Result<T, AskError> {
         let (port, answer) = ask_pair();
         let hold = port.hold();
-        let mut letter = self.letter(make(port), SendOptions::default());
+        let mut letter = self.plain(make(port));
         letter.ask = Some(hold);
         let mut letter = Some(letter);
         match self.push(&mut letter, None) {
@@ -259,6 +259,11 @@ impl<M: Message> AgentRef<M> {
     #[must_use]
     pub fn address(&self) -> Address {
         self.0.core().address
+    }
+
+    #[inline]
+    fn plain(&self, message: M) -> Letter<M> {
+        self.0.core().plain_letter(Body::Message(message))
     }
 
     fn letter(&self, message: M, options: SendOptions) -> Letter<M> {
@@ -434,10 +439,7 @@ impl AnyRef {
     /// # Errors
     /// [`NotSent`].
     pub async fn send_acl(&self, message: AclMessage) -> Result<(), NotSent> {
-        let letter = self
-            .0
-            .core()
-            .letter(Body::Acl(Arc::new(message)), SendOptions::default());
+        let letter = self.0.core().plain_letter(Body::Acl(Arc::new(message)));
         self.send_acl_letter(letter).await
     }
 
@@ -446,10 +448,7 @@ impl AnyRef {
     /// # Errors
     /// [`NotSent`].
     pub fn try_send_acl(&self, message: AclMessage) -> Result<(), NotSent> {
-        let letter = self
-            .0
-            .core()
-            .letter(Body::Acl(Arc::new(message)), SendOptions::default());
+        let letter = self.0.core().plain_letter(Body::Acl(Arc::new(message)));
         self.0.admit_acl(&letter)?;
         self.0.push_acl(&mut Some(letter), Some(WhenFull::Fail))
     }
@@ -465,10 +464,7 @@ impl AnyRef {
         within: Duration,
     ) -> Result<AclMessage, AskError> {
         let (port, answer) = ask_pair();
-        let mut letter = self
-            .0
-            .core()
-            .letter(Body::Acl(Arc::new(message)), SendOptions::default());
+        let mut letter = self.0.core().plain_letter(Body::Acl(Arc::new(message)));
         letter.ask = Some(AclAsker(port).into());
         match tokio::time::timeout(within, async {
             self.send_acl_letter(letter).await?;

@@ -9,6 +9,7 @@ use crate::reference::{AgentRef, AnyRef, SendError, SendOptions};
 use crate::signal::MonitorId;
 use crate::system::System;
 use crate::timers::{Scheduled, TIMERS_PER_AGENT_MAX, TimerId};
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::{
@@ -39,6 +40,8 @@ pub enum TurnError {
 /// What a turn asks for, in order.
 pub(crate) enum Effect<M> {
     Out(Box<dyn Outgoing>),
+    /// To an agent of the same message type.
+    Send(AgentRef<M>, Letter<M>),
     Monitor(MonitorId, AnyRef),
     Demonitor(MonitorId),
     Link(AnyRef),
@@ -105,8 +108,8 @@ impl<A: Agent> Turn<'_, A> {
         self.push(Effect::Out(Box::new(out)));
     }
 
-    fn stamp<M>(&self, body: Body<M>, options: SendOptions) -> Letter<M> {
-        let mut letter = self.cell.core.letter(body, options);
+    #[inline]
+    fn stamp<M>(&self, mut letter: Letter<M>) -> Letter<M> {
         letter.sender = self.cell.core.address.into();
         if let Some(trace) = self.trace() {
             letter
@@ -121,14 +124,25 @@ impl<A: Agent> Turn<'_, A> {
     /// Sends a message when the turn commits. If the receiver's mailbox is full then, its policy decides; a send that waits
     /// longer than the system's send limit (5 s) becomes a dead letter `overloaded`.
     pub fn send<M: Message>(&mut self, to: &AgentRef<M>, message: M) {
-        let letter = self.stamp(Body::Message(message), SendOptions::default());
-        self.out(OutLetter::new(to.clone(), letter, None));
+        let letter = self.stamp(self.cell.core.plain_letter(Body::Message(message)));
+        let mut letter = Some(letter);
+        // To one of its own type, as agents of one kind send to each other, the letter needs no box of its own. Which of
+        // the two it is, is known when this is compiled.
+        if let (Some(to), Some(own)) = (
+            (to as &dyn Any).downcast_ref::<AgentRef<A::Message>>(),
+            (&mut letter as &mut dyn Any).downcast_mut::<Option<Letter<A::Message>>>(),
+        ) && let Some(own) = own.take()
+        {
+            self.push(Effect::Send(to.clone(), own));
+        } else if let Some(letter) = letter {
+            self.out(OutLetter::new(to.clone(), letter, None));
+        }
     }
 
     /// Sends a message with options when the turn commits.
     pub fn send_with<M: Message>(&mut self, to: &AgentRef<M>, message: M, options: SendOptions) {
         let when_full = options.when_full;
-        let letter = self.stamp(Body::Message(message), options);
+        let letter = self.stamp(self.cell.core.letter(Body::Message(message), options));
         self.out(OutLetter::new(to.clone(), letter, when_full));
     }
 
@@ -141,7 +155,7 @@ impl<A: Agent> Turn<'_, A> {
         to: &AgentRef<M>,
         message: M,
     ) -> Result<(), SendError<M>> {
-        let letter = self.stamp(Body::Message(message), SendOptions::default());
+        let letter = self.stamp(self.cell.core.plain_letter(Body::Message(message)));
         let reserved = to.0.admit(&letter).and_then(|()| to.0.reserve());
         match reserved {
             Ok(place) => {
@@ -161,7 +175,7 @@ impl<A: Agent> Turn<'_, A> {
     /// Sends an ACL message when the turn commits. Its sender is set to this agent if it has none.
     pub fn send_acl(&mut self, to: &AnyRef, mut message: AclMessage) {
         message.sender.get_or_insert_with(|| self.aid());
-        let letter = self.stamp(Body::Acl(Arc::new(message)), SendOptions::default());
+        let letter = self.stamp(self.cell.core.plain_letter(Body::Acl(Arc::new(message))));
         self.out(OutAcl::new(to.clone(), letter));
     }
 
@@ -298,10 +312,7 @@ impl<A: Agent> Turn<'_, A> {
         if self.cell.stashed() + pending >= self.cell.plan().mailbox.capacity as usize {
             return Err(TurnError::StashFull);
         }
-        let mut letter = self
-            .cell
-            .core
-            .letter(Body::Message(message), SendOptions::default());
+        let mut letter = self.cell.core.plain_letter(Body::Message(message));
         letter.sender = self.from;
         self.push(Effect::Stash(letter));
         Ok(())

@@ -144,8 +144,14 @@ impl CellCore {
         typed.downcast::<AgentRef<M>>().ok().map(|boxed| *boxed)
     }
 
+    /// A letter without any option: most of them.
+    #[inline]
+    pub(crate) fn plain_letter<M>(&self, body: Body<M>) -> Letter<M> {
+        Letter::new(body, self.system.coarse_ms())
+    }
+
     pub(crate) fn letter<M>(&self, body: Body<M>, options: SendOptions) -> Letter<M> {
-        let mut letter = Letter::new(body, self.system.coarse_ms());
+        let mut letter = self.plain_letter(body);
         if options.priority != swarm_protocols::Priority::Normal
             || options.expires_in.is_some()
             || options.trace.is_some()

@@ -24,7 +24,7 @@ use crate::hooks::Admission;
 use crate::info::{ActorDetail, ActorInfo, ActorState};
 use crate::letter::{Body, Extra, Letter, LetterKind, Sender};
 use crate::mailbox::{Gate, Lanes, Mailbox, NotTaken, Reservation, Wake};
-use crate::outgoing::Outgoing;
+use crate::outgoing::{OutLetter, Outgoing};
 use crate::recorder::{CrashReport, FlightRecord, FlightRecorder};
 use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, NotSent, Receive};
 use crate::signal::Signal;
@@ -272,6 +272,7 @@ impl<A: Agent> Cell<A> {
     pub(crate) fn commit(&self, seat: &mut Seat<A>, effects: &mut Effects<A::Message>) {
         for effect in effects.list.drain(..) {
             match effect {
+                Effect::Send(to, letter) => self.commit_send(seat, to, letter),
                 Effect::Out(mut out) => {
                     if !seat.outgoing.is_empty() || !out.deliver() {
                         seat.outgoing.push_back(out);
@@ -282,13 +283,34 @@ impl<A: Agent> Cell<A> {
         }
     }
 
+    #[inline]
+    fn commit_send(
+        &self,
+        seat: &mut Seat<A>,
+        to: AgentRef<A::Message>,
+        letter: Letter<A::Message>,
+    ) {
+        let is_clear = seat.outgoing.is_empty() && self.core.system.hooks().admission.is_empty();
+        let mut letter = Some(letter);
+        if is_clear && to.0.push(&mut letter, None).is_ok() {
+            return;
+        }
+        let Some(letter) = letter else {
+            return;
+        };
+        let mut out: Box<dyn Outgoing> = Box::new(OutLetter::new(to, letter, None));
+        if !seat.outgoing.is_empty() || !out.deliver() {
+            seat.outgoing.push_back(out);
+        }
+    }
+
     fn apply(&self, seat: &mut Seat<A>, effect: Effect<A::Message>) {
         let core = &self.core;
         let Some(me) = core.reference() else {
             return;
         };
         match effect {
-            Effect::Out(_) => {}
+            Effect::Out(_) | Effect::Send(..) => {}
             Effect::Monitor(id, target) => {
                 core.note_monitoring(id, target.clone());
                 target.0.core().monitor(id, core::Watcher::Agent(me));
