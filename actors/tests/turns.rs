@@ -361,3 +361,19 @@ async fn between_one_sender_and_one_receiver_order_is_kept_over_crashes() {
         "each kill costs at most the message in whose turn it came"
     );
 }
+
+/// tokio gives a task a budget; a poll within a task that has used it up is told to come back later.
+#[tokio::test(start_paused = true)]
+async fn many_starts_in_one_task_all_get_their_shell() {
+    let system = system();
+    let children = AgentSpec::new("w", Counter::default)
+        .expect("a name")
+        .eager(true)
+        .replicas(&system, 500);
+    let world = World::start(system, children).await;
+    for agent in world.system.agents() {
+        assert_eq!(agent.incarnation().0, 1, "{}", agent.path());
+        assert!(agent.is_alive());
+    }
+    assert!(world.system.crash_reports().is_empty());
+}

@@ -34,6 +34,9 @@ use tokio::task::AbortHandle;
 /// worker.
 const TURNS_PER_POLL: u32 = 64;
 
+/// After how many asks in a row a shell lets others run once before it parks.
+const LINGER_AFTER: u32 = 2;
+
 /// How a shell is told to end.
 pub(crate) enum ShellHandle {
     Ractor(ActorRef<()>),
@@ -141,8 +144,9 @@ fn spawn_shared<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHandle
         cell: cell.clone(),
         epoch,
     };
-    // `pre_start` is ready at once, so the spawn is too.
-    match Actor::spawn(None, Shell::<A>(PhantomData), post).now_or_never() {
+    // `pre_start` is ready at once, so the spawn is too; unless the calling task had used its budget up, hence unconstrained.
+    let spawn = tokio::task::unconstrained(Actor::spawn(None, Shell::<A>(PhantomData), post));
+    match spawn.now_or_never() {
         Some(Ok((actor, _))) => Some(ShellHandle::Ractor(actor)),
         Some(Err(_)) | None => None,
     }
@@ -230,6 +234,8 @@ struct Work<M> {
     effects: Effects<M>,
     /// The last turn ended well and is to be committed with the next step.
     commit_is_due: bool,
+    /// How many asks it has answered in a row since it last had nothing to do.
+    asks: u32,
 }
 
 /// Lives one life after the other in the seat, until there is no more for this shell to do.
@@ -238,6 +244,7 @@ async fn run<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) {
         task: None,
         effects: Effects::new(),
         commit_is_due: false,
+        asks: 0,
     };
     while let Some(agent) = poll_fn(|cx| sit_down(cell, epoch, cx)).await {
         let mut agent = Resident(Some(agent));
@@ -368,10 +375,25 @@ fn next_step<A: Agent>(
         cell.lower(CONTROL_SLEEP);
         return Poll::Ready(Step::Sleep);
     }
-    while let Some(letter) = cell.mailbox.next(&mut seat.ready, Some(cx.waker())) {
+    // After some asks the shell lets others run once before it parks: those that it has just answered are likely to ask
+    // again, and need not wake it then. (Without asks it would only meet its senders at the lock more often.)
+    let lingers = work.asks >= LINGER_AFTER;
+    let waker = (!lingers).then(|| cx.waker());
+    while let Some(letter) = cell.mailbox.next(&mut seat.ready, waker) {
         if begin(cell, seat, letter, &mut work.task) {
+            let is_asked = seat.current.as_ref().is_some_and(|c| c.ask.is_some());
+            work.asks = if is_asked {
+                work.asks.saturating_add(1)
+            } else {
+                0
+            };
             return Poll::Ready(Step::Turn);
         }
+    }
+    work.asks = 0;
+    if lingers {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
     }
     // A flag that went up between the look above and the parking has the consumer run once more.
     if cell.mailbox.control.load(Ordering::Acquire) & !CONTROL_PAUSE != 0 {
