@@ -23,7 +23,7 @@ const GROUP_MS: u64 = 700;
 
 /// Makes a random scenario one whose order OTP defines in every release.
 fn tame(mut scenario: Scenario) -> Scenario {
-    tame_supervisor(&mut scenario.supervisor, false);
+    tame_supervisor(&mut scenario.supervisor);
     let simple: HashSet<String> = paths("", &scenario.supervisor)
         .into_iter()
         .filter(|(_, script)| script.strategy == StrategyWord::SimpleOneForOne)
@@ -45,11 +45,10 @@ fn tame(mut scenario: Scenario) -> Scenario {
         entry.at_ms = group * GROUP_MS;
         *per_group.entry(entry.at_ms).or_default() += 1;
     }
-    let mut supervisors: HashSet<String> = paths("", &scenario.supervisor)
+    let supervisors: HashSet<String> = paths("", &scenario.supervisor)
         .into_iter()
         .map(|(path, _)| path)
         .collect();
-    supervisors.extend(supervisor_instances(&scenario.supervisor));
     let mut instances = HashSet::new();
     let mut ended = HashSet::new();
     scenario.script.retain_mut(|entry| match &mut entry.what {
@@ -87,18 +86,18 @@ fn tame(mut scenario: Scenario) -> Scenario {
     scenario
 }
 
-fn tame_supervisor(script: &mut SupervisorScript, in_template: bool) {
+fn tame_supervisor(script: &mut SupervisorScript) {
     // Real time must not matter to the window.
     script.period_ms = 3_600_000;
     let is_template = script.strategy == StrategyWord::SimpleOneForOne;
     for child in &mut script.children {
         tame_child(child, is_template);
-        if in_template {
-            // What is below an instance has no script of its own on the Erlang side.
-            child.start = vec![StartWord::Ok];
+        if is_template {
+            // Supervisors that are stopped at once stop their children in an order that is open.
+            child.supervisor = None;
         }
         if let Some(nested) = &mut child.supervisor {
-            tame_supervisor(nested, in_template || is_template);
+            tame_supervisor(nested);
         }
     }
 }
@@ -136,18 +135,6 @@ fn join(path: &str, name: &str) -> String {
         "" | "/" => name.to_owned(),
         path => format!("{path}/{name}"),
     }
-}
-
-/// What instances of templates that are supervisors can be called.
-fn supervisor_instances(root: &SupervisorScript) -> Vec<String> {
-    paths("", root)
-        .into_iter()
-        .filter(|(_, script)| {
-            script.strategy == StrategyWord::SimpleOneForOne
-                && script.children[0].supervisor.is_some()
-        })
-        .flat_map(|(path, _)| ["a", "b", "c", "d", "e", "f"].map(|name| join(&path, name)))
-        .collect()
 }
 
 fn word(value: impl serde::Serialize) -> String {
@@ -235,29 +222,34 @@ fn split(lines: impl IntoIterator<Item = String>) -> (Vec<String>, Vec<String>) 
     (steps, results)
 }
 
-fn ours(scenario: &Scenario) -> (Vec<String>, Vec<String>) {
-    let mut supervisors: HashSet<String> = paths("", &scenario.supervisor)
+/// What an Erlang supervisor does not see of itself, as lines: that it is told to stop. A worker that has the name of a
+/// supervisor is not compared in this either.
+fn told_supervisors(scenario: &Scenario) -> HashSet<String> {
+    let steps = run(scenario).expect("it plays");
+    let mut supervisors: Vec<String> = paths("", &scenario.supervisor)
         .into_iter()
         .map(|(path, _)| path)
         .collect();
-    supervisors.insert("/".to_owned());
-    let steps = run(scenario).expect("it plays");
+    supervisors.push("/".to_owned());
     // And whoever has somebody below.
-    supervisors.extend(
-        steps
-            .iter()
-            .filter_map(|step| step.id.rsplit_once('/'))
-            .map(|(above, _)| above.to_owned()),
-    );
-    supervisors.extend(supervisor_instances(&scenario.supervisor));
+    let above = |id: &str| id.rsplit_once('/').map(|(above, _)| above.to_owned());
+    supervisors.extend(steps.iter().filter_map(|step| above(&step.id)));
+    supervisors
+        .into_iter()
+        .map(|id| format!("stopping {id}"))
+        .collect()
+}
+
+fn ours(scenario: &Scenario) -> (Vec<String>, Vec<String>) {
+    let hidden = told_supervisors(scenario);
+    let steps = run(scenario).expect("it plays");
     split(steps.into_iter().filter_map(|step| {
         let id = &step.id;
         let reason = step.reason.map(word).unwrap_or_default();
         match step.event {
             StepEvent::GaveUp => None,
-            StepEvent::Stopping if supervisors.contains(id) => None,
             StepEvent::Start | StepEvent::Started | StepEvent::Stopping => {
-                Some(format!("{} {id}", word(step.event)))
+                Some(format!("{} {id}", word(step.event))).filter(|line| !hidden.contains(line))
             }
             StepEvent::StartFailed | StepEvent::Exited => {
                 Some(format!("{} {id} {reason}", word(step.event)))
@@ -373,7 +365,10 @@ fn random_trees_behave_as_on_otp() {
         failure.clear();
         open.retain(|(n, scenario)| {
             let (steps, results) = ours(scenario);
-            let (otp_steps, otp_results) = split(theirs.get(n).cloned().unwrap_or_default());
+            let hidden = told_supervisors(scenario);
+            let lines = theirs.get(n).cloned().unwrap_or_default();
+            let seen = lines.into_iter().filter(|line| !hidden.contains(line));
+            let (otp_steps, otp_results) = split(seen);
             let same = steps == otp_steps && results == otp_results;
             if !same && failure.len() < 20_000 {
                 let at = (0..steps.len().max(otp_steps.len()))

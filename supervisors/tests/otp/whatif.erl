@@ -151,7 +151,9 @@ start_child({Tab, Log} = Ctx, Path, Child, Key) ->
     end.
 
 start_ok({Tab, Log} = Ctx, Path, Child, none) ->
-    {ok, Pid} = proc_lib:start_link(?MODULE, worker, [Ctx, self(), Path, element(7, Child), Log]),
+    %% Not through proc_lib: its crash report would let others die first.
+    Pid = spawn_link(?MODULE, worker, [Ctx, self(), Path, element(7, Child), Log]),
+    receive {Pid, ready} -> ok end,
     ets:insert(Tab, {Path, worker, Pid}),
     Log ! {started, Path, Pid},
     {ok, Pid};
@@ -168,7 +170,7 @@ start_ok({Tab, Log} = Ctx, Path, _Child, Sup) ->
 
 worker(_Ctx, Parent, Path, Stop, Log) ->
     process_flag(trap_exit, true),
-    proc_lib:init_ack(Parent, {ok, self()}),
+    Parent ! {self(), ready},
     live(Parent, Path, Stop, Log).
 
 live(Parent, Path, Stop, Log) ->

@@ -213,6 +213,8 @@ struct Process {
     supervisor: Option<mpsc::UnboundedSender<Mail>>,
     children: RefCell<Vec<Slot>>,
     task: RefCell<Option<tokio::task::AbortHandle>>,
+    /// Whether its task is starting a child.
+    in_start: Cell<bool>,
     dead: watch::Sender<Option<StepReason>>,
 }
 
@@ -222,9 +224,13 @@ impl Process {
     }
 
     fn end(&self, world: &World, reason: StepReason) {
-        if !self.is_alive() {
-            return;
+        if self.is_alive() {
+            self.note_end(world, reason);
+            let _ = self.above.send(Mail::Exit(self.serial, reason));
         }
+    }
+
+    fn note_end(&self, world: &World, reason: StepReason) {
         self.dead.send_replace(Some(reason));
         world.processes.borrow_mut().remove(&self.path);
         world.note(
@@ -234,7 +240,6 @@ impl Process {
             Some(reason),
             None,
         );
-        let _ = self.above.send(Mail::Exit(self.serial, reason));
     }
 
     /// S52: no ordered shutdown; the children die with it.
@@ -242,7 +247,12 @@ impl Process {
         if !self.is_alive() {
             return;
         }
-        self.end(world, StepReason::Killed);
+        if self.in_start.get() {
+            // Its end is told when what is being started is gone: see `Told`.
+            self.note_end(world, StepReason::Killed);
+        } else {
+            self.end(world, StepReason::Killed);
+        }
         if let Some(task) = &*self.task.borrow() {
             task.abort();
         }
@@ -347,6 +357,7 @@ fn start_child<'a>(
             supervisor: role.script.supervisor.is_some().then(|| mailbox.clone()),
             children: RefCell::default(),
             task: RefCell::default(),
+            in_start: Cell::new(false),
             dead: watch::Sender::new(None),
         });
         if let Some(flags) = &role.script.supervisor {
@@ -381,6 +392,20 @@ fn start_child<'a>(
     })
 }
 
+/// Tells the end of a supervisor that was killed in the middle of a start when that start is gone.
+struct Told(Rc<Process>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if self.0.in_start.get() {
+            let _ = self
+                .0
+                .above
+                .send(Mail::Exit(self.0.serial, StepReason::Killed));
+        }
+    }
+}
+
 struct Supervisor {
     world: Rc<World>,
     me: Rc<Process>,
@@ -411,13 +436,11 @@ impl Supervisor {
     }
 
     async fn start(&self, slot: &Slot) -> Result<Rc<Process>, NotStarted> {
-        start_child(
-            &self.world,
-            &slot.role,
-            self.path_of(&slot.name),
-            self.mailbox.clone(),
-        )
-        .await
+        self.me.in_start.set(true);
+        let path = self.path_of(&slot.name);
+        let result = start_child(&self.world, &slot.role, path, self.mailbox.clone()).await;
+        self.me.in_start.set(false);
+        result
     }
 
     /// S05, S06, S14, S15.
@@ -452,6 +475,7 @@ impl Supervisor {
     }
 
     async fn live(mut self) {
+        let _told = Told(self.me.clone());
         loop {
             let Some(mail) = self.mail.recv().await else {
                 return;
