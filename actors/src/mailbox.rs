@@ -498,7 +498,7 @@ impl<T: Posted> Mailbox<T> {
         }
         let mut inbox = self.inbox.lock();
         let woken = self.admit(&mut inbox);
-        self.hints.fetch_and(!HINT_URGENT, Ordering::Relaxed);
+        self.lower_hint(HINT_URGENT);
         ready.append(&mut inbox.lanes);
         // A control flag is raised before the consumer is woken under this lock: it is seen here, or the waker is.
         if ready.is_empty()
@@ -581,7 +581,7 @@ impl<T: Posted> Mailbox<T> {
         }
         line.refused.push_back((from, to));
         let waiters = mem::take(&mut line.waiters);
-        self.hints.fetch_and(!HINT_WAITERS, Ordering::Relaxed);
+        self.lower_hint(HINT_WAITERS);
         drop(inbox);
         waiters
             .into_iter()
@@ -623,7 +623,7 @@ impl<T: Posted> Mailbox<T> {
     pub(crate) fn drain(&self, ready: &mut Lanes<T>) -> Vec<T> {
         let mut inbox = self.inbox.lock();
         ready.append(&mut inbox.lanes);
-        self.hints.fetch_and(!HINT_URGENT, Ordering::Relaxed);
+        self.lower_hint(HINT_URGENT);
         drop(inbox);
         let all = ready.drain();
         for _ in all.iter().filter(|item| item.is_counted()) {
@@ -670,6 +670,14 @@ impl<T: Posted> Mailbox<T> {
         inbox.pushed - inbox.popped_seen < capacity
     }
 
+    /// Hints change under the inbox's lock only; a look first spares most of the exchanges.
+    #[inline]
+    fn lower_hint(&self, hint: u8) {
+        if self.hints.load(Ordering::Relaxed) & hint != 0 {
+            self.hints.fetch_and(!hint, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     fn accept(&self, inbox: &mut Inbox<T>, priority: Priority, item: &mut Option<T>) {
         if priority != Priority::Normal {
@@ -695,7 +703,7 @@ impl<T: Posted> Mailbox<T> {
             woken.push(waiter.waker);
         }
         if inbox.nobody_waits() {
-            self.hints.fetch_and(!HINT_WAITERS, Ordering::Relaxed);
+            self.lower_hint(HINT_WAITERS);
         }
         woken
     }
@@ -715,7 +723,7 @@ impl<T: Posted> Mailbox<T> {
 
     fn refill(&self, ready: &mut Lanes<T>) {
         let mut inbox = self.inbox.lock();
-        self.hints.fetch_and(!HINT_URGENT, Ordering::Relaxed);
+        self.lower_hint(HINT_URGENT);
         ready.append(&mut inbox.lanes);
     }
 
