@@ -50,6 +50,7 @@
 //! ```
 
 mod child;
+mod contain;
 pub mod core;
 mod env;
 pub mod plain;

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Pid};
-use swarm_supervisors::core::{Action, Core, Event, Outcome, Request};
+use swarm_supervisors::core::{Action, Contained, Core, Event, Outcome, Request};
 use swarm_supervisors::{
     CallError, ChildKey, ChildSpec, ChildState, Strategy, SupervisorFlags, SupervisorSpec,
     start_root,
@@ -295,7 +295,10 @@ fn steps(n: u32) -> (u64, u64) {
     let mut places = Vec::new();
     for n in 0..n {
         let child = ChildSpec::new(id(n), Arc::new(Nothing));
-        places.extend(ask(&mut core, Request::StartChild(Box::new(child))));
+        places.extend(ask(
+            &mut core,
+            Request::StartChild(Contained::new(Arc::new(child))),
+        ));
     }
     let started = core.steps();
     for (n, (slot, life)) in (0..n).zip(places) {

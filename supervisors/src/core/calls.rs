@@ -1,11 +1,12 @@
 //! Calls: what can be asked of a supervisor at run time.
 
 use super::{
-    Action, Activity, Answer, ArgsArc, Core, Request, Row, SlotKey, StartWhy, State, StopWhy,
+    Action, Activity, Answer, Contained, Core, Request, Row, SlotKey, StartWhy, State, StopWhy,
+    shared,
 };
 use crate::child::StartError;
 use crate::spec::{ChildSpec, SpecError, Strategy, SupervisorSpec, check_child};
-use crate::supervisor::{CallError, ChildKey, Counts, SpecView};
+use crate::supervisor::{Args, CallError, ChildKey, Counts, SpecView};
 use std::collections::HashSet;
 use std::sync::Arc;
 use swarm_protocols::Name;
@@ -13,7 +14,7 @@ use swarm_protocols::Name;
 impl Core {
     pub(super) fn on_call(&mut self, ticket: u64, request: Request) {
         match request {
-            Request::StartChild(spec) => self.on_start_child(ticket, *spec),
+            Request::StartChild(spec) => self.on_start_child(ticket, spec),
             Request::StartInstance(name, args) => self.on_start_instance(ticket, name, args),
             Request::Terminate {
                 key,
@@ -69,7 +70,7 @@ impl Core {
         }
     }
 
-    fn on_start_child(&mut self, ticket: u64, spec: ChildSpec) {
+    fn on_start_child(&mut self, ticket: u64, spec: Contained<Arc<ChildSpec>>) {
         if self.is_simple() {
             self.answer(ticket, Err(CallError::SimpleOneForOne));
             return;
@@ -83,11 +84,16 @@ impl Core {
             return;
         }
         let name = spec.id.clone();
-        let key = self.slots.push(Arc::new(spec), name, None);
+        let key = self.slots.push(spec, name, None);
         self.start(key, StartWhy::Added { ticket });
     }
 
-    fn on_start_instance(&mut self, ticket: u64, name: Option<Name>, args: Option<ArgsArc>) {
+    fn on_start_instance(
+        &mut self,
+        ticket: u64,
+        name: Option<Name>,
+        args: Option<Contained<Args>>,
+    ) {
         let Some(template) = self.template.clone() else {
             self.answer(ticket, Err(CallError::NotSimpleOneForOne));
             return;
@@ -102,7 +108,7 @@ impl Core {
             },
             None => self.next_name(&template.id),
         };
-        let key = self.slots.push(template, name, args.map(|args| args.0));
+        let key = self.slots.push(template, name, args);
         self.start(key, StartWhy::Added { ticket });
     }
 
@@ -189,13 +195,13 @@ impl Core {
     fn spec(&mut self, key: &ChildKey) -> Result<SpecView, CallError> {
         if let (Some(template), ChildKey::Id(id)) = (&self.template, key) {
             return if template.id == *id {
-                Ok(SpecView::from(&**template))
+                Ok(SpecView::from(&***template))
             } else {
                 Err(CallError::NotFound)
             };
         }
         let slot = self.find(key)?;
-        Ok(SpecView::from(&*self.slots.at(slot).spec))
+        Ok(SpecView::from(&**self.slots.at(slot).spec))
     }
 
     /// Takes over a new configuration without touching what runs (otp.md A12).
@@ -220,7 +226,7 @@ impl Core {
         }
         self.flags = spec.flags;
         if self.is_simple() {
-            self.template = spec.children.into_iter().next().map(Arc::new);
+            self.template = spec.children.into_iter().next().map(shared);
             return Ok(());
         }
         let mut left = self.slots.keys_in_order();
@@ -230,10 +236,10 @@ impl Core {
             let name = child.id.clone();
             let key = match self.slots.by_name(&name) {
                 Some(key) => {
-                    self.slots.at_mut(key).spec = Arc::new(child);
+                    self.slots.at_mut(key).spec = shared(child);
                     key
                 }
-                None => self.slots.push(Arc::new(child), name, None),
+                None => self.slots.push(shared(child), name, None),
             };
             self.slots.at_mut(key).is_static = true;
             named.insert(key);

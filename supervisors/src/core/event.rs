@@ -1,6 +1,7 @@
 //! What the core is told, and what it wants done.
 
-use crate::child::{Disposition, StartChild, StartError};
+use crate::child::{Disposition, StartError};
+use crate::contain::Contained;
 use crate::report::{Context, Offender, ReportReason};
 use crate::spec::{ChildSpec, ChildType, SupervisorSpec};
 use crate::supervisor::{Args, CallError, ChildKey, ChildState, Counts, SpecView};
@@ -87,9 +88,9 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Request {
     /// Add a child and start it.
-    StartChild(Box<ChildSpec>),
+    StartChild(Contained<Arc<ChildSpec>>),
     /// Start an instance of the template.
-    StartInstance(Option<Name>, Option<ArgsArc>),
+    StartInstance(Option<Name>, Option<Contained<Args>>),
     /// Stop a child.
     Terminate {
         /// Which.
@@ -113,15 +114,6 @@ pub enum Request {
     Spec(ChildKey),
     /// Run init again and take over what it says.
     Reconfigure,
-}
-
-/// The arguments of an instance, opaque to the core.
-pub struct ArgsArc(pub Args);
-
-impl std::fmt::Debug for ArgsArc {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Args")
-    }
 }
 
 /// One line of an answer to "which children".
@@ -166,12 +158,10 @@ pub enum Action {
         life: u64,
         /// The last part of its path.
         name: Name,
-        /// The start function.
-        start: Arc<dyn StartChild>,
+        /// What to start.
+        spec: Contained<Arc<ChildSpec>>,
         /// The arguments of an instance.
-        args: Option<Args>,
-        /// How long it may take.
-        timeout: Option<Duration>,
+        args: Option<Contained<Args>>,
         /// Whether init named it.
         is_static: bool,
     },

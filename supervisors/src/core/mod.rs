@@ -12,7 +12,8 @@ mod start;
 mod stop;
 mod window;
 
-pub use event::{Action, Answer, ArgsArc, Event, Outcome, Request, Retry, Row, SlotKey, TimerId};
+pub use crate::contain::Contained;
+pub use event::{Action, Answer, Event, Outcome, Request, Retry, Row, SlotKey, TimerId};
 
 use crate::child::{Disposition, StartError};
 use crate::report::{Context, Offender, OffenderPid, ReportReason};
@@ -29,7 +30,7 @@ use window::RestartWindow;
 pub struct Core {
     flags: SupervisorFlags,
     /// Under `simple_one_for_one`: what the instances are made from.
-    template: Option<Arc<ChildSpec>>,
+    template: Option<Contained<Arc<ChildSpec>>>,
     slots: Slots,
     window: RestartWindow,
     activity: Activity,
@@ -121,11 +122,11 @@ impl Core {
         };
         let mut children = spec.children.into_iter();
         if core.is_simple() {
-            core.template = children.next().map(Arc::new);
+            core.template = children.next().map(shared);
         } else {
             for child in children {
                 let name = child.id.clone();
-                let key = core.slots.push(Arc::new(child), name, None);
+                let key = core.slots.push(shared(child), name, None);
                 core.slots.at_mut(key).is_static = true;
             }
         }
@@ -307,6 +308,10 @@ impl Core {
             child_type: slot.spec.child_type,
         }
     }
+}
+
+fn shared(spec: ChildSpec) -> Contained<Arc<ChildSpec>> {
+    Contained::new(Arc::new(spec))
 }
 
 /// How a failed start looks to the caller who asked for it.

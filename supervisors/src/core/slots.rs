@@ -2,6 +2,7 @@
 
 use super::event::{SlotKey, TimerId};
 use crate::child::Disposition;
+use crate::contain::Contained;
 use crate::spec::{ChildSpec, ChildType, Restart, Shutdown};
 use crate::supervisor::{Args, ChildState};
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +24,7 @@ pub(super) enum State {
 
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) spec: Arc<ChildSpec>,
+    pub(super) spec: Contained<Arc<ChildSpec>>,
     /// The last part of its path: the spec's id, or the instance's own name.
     pub(super) name: Name,
     /// Its place in the start order.
@@ -35,22 +36,13 @@ pub(super) struct Slot {
     pub(super) exited: Option<ExitReason>,
     /// The last life.
     pub(super) pid: Option<Pid>,
-    pub(super) args: Option<ArgsOf>,
+    pub(super) args: Option<Contained<Args>>,
     /// Named by init: it comes back with the next life of the supervisor.
     pub(super) is_static: bool,
     pub(super) disposition: Option<Disposition>,
     /// How many delayed attempts were made in a row.
     pub(super) attempts: u32,
     pub(super) started_at: Duration,
-}
-
-#[derive(Clone)]
-pub(super) struct ArgsOf(pub(super) Args);
-
-impl std::fmt::Debug for ArgsOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Args")
-    }
 }
 
 impl Slot {
@@ -103,7 +95,12 @@ impl Slots {
     }
 
     /// Adds a child as the last in start order.
-    pub(super) fn push(&mut self, spec: Arc<ChildSpec>, name: Name, args: Option<Args>) -> SlotKey {
+    pub(super) fn push(
+        &mut self,
+        spec: Contained<Arc<ChildSpec>>,
+        name: Name,
+        args: Option<Contained<Args>>,
+    ) -> SlotKey {
         let seq = self.next_seq;
         self.next_seq += 1;
         let slot = Slot {
@@ -114,7 +111,7 @@ impl Slots {
             life: 0,
             exited: None,
             pid: None,
-            args: args.map(ArgsOf),
+            args,
             is_static: false,
             disposition: None,
             attempts: 0,

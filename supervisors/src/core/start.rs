@@ -26,9 +26,8 @@ impl Core {
             slot: key,
             life,
             name: slot.name.clone(),
-            start: slot.spec.start.clone(),
-            args: slot.args.as_ref().map(|args| args.0.clone()),
-            timeout: slot.spec.start_timeout,
+            spec: slot.spec.clone(),
+            args: slot.args.clone(),
             is_static: slot.is_static,
         };
         self.act(action);
@@ -179,7 +178,7 @@ fn forget_start(slot: &mut super::Slot, is_instance: bool) {
     }
     let mut spec = ChildSpec::clone(&slot.spec);
     spec.start = Arc::new(Forgotten);
-    slot.spec = Arc::new(spec);
+    slot.spec = super::shared(spec);
 }
 
 struct Forgotten;

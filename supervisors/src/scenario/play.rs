@@ -1,6 +1,7 @@
 //! Plays a scenario: lets happen what the script says, when it says so, and waits until nothing follows any more.
 
 use crate::child::Child;
+use crate::contain::Contained;
 use crate::env::Env;
 use crate::scenario::actors::{child_spec, root_start};
 use crate::scenario::format::{CallScript, CallWord, Entry, ExitWord, Happening, Scenario};
@@ -157,7 +158,9 @@ fn make_call(stage: &Arc<Stage>, call: &CallScript) {
     supervisor.post_call(match call.call {
         CallWord::StartChild => match &call.spec {
             Some(script) => match child_spec(stage, script, name.as_str(), false) {
-                Ok(spec) => Call::StartChild(Box::new(spec), started_from_spec(stage, id)),
+                Ok(spec) => {
+                    Call::StartChild(Contained::new(Arc::new(spec)), started_from_spec(stage, id))
+                }
                 Err(_) => {
                     note_result(stage, &id, json!({"error": "invalid"}));
                     return;

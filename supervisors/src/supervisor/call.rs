@@ -1,6 +1,7 @@
 //! What can be asked of a running supervisor, and what it answers.
 
 use crate::child::{Child, Info};
+use crate::contain::Contained;
 use crate::spec::{ChildSpec, ChildType, Restart, Shutdown, SpecError};
 use std::any::Any;
 use std::sync::Arc;
@@ -212,8 +213,8 @@ impl<T> Drop for Reply<T> {
 
 /// A call on its way to the supervisor.
 pub(crate) enum Call {
-    StartChild(Box<ChildSpec>, Reply<ChildStarted>),
-    StartInstance(Option<Name>, Option<Args>, Reply<ChildStarted>),
+    StartChild(Contained<Arc<ChildSpec>>, Reply<ChildStarted>),
+    StartInstance(Option<Name>, Option<Contained<Args>>, Reply<ChildStarted>),
     Terminate(ChildKey, Reply<()>),
     Restart(ChildKey, Reply<ChildStarted>),
     Delete(ChildKey, Reply<()>),

@@ -1,9 +1,10 @@
 //! Drives the decision core: feeds it what happened and carries out what it wants done.
 
-use crate::child::{Child, Disposition, Info, StartChild, StartError};
-use crate::core::{Action, Answer, ArgsArc, Core, Event, Outcome, Request, Row, SlotKey, TimerId};
+use crate::child::{Disposition, Info, StartError, Started};
+use crate::contain::{Contained, HeldChild};
+use crate::core::{Action, Answer, Core, Event, Outcome, Request, Row, SlotKey, TimerId};
 use crate::report::{ProgressReport, Report, SupervisorReport};
-use crate::spec::SupervisorInit;
+use crate::spec::{ChildSpec, SupervisorInit};
 use crate::supervisor::actor::Input;
 use crate::supervisor::call::{
     Args, Call, CallError, ChildEntry, ChildKey, ChildStarted, Counts, Reply, SpecView,
@@ -31,11 +32,11 @@ pub(crate) struct Driver {
     queue: mpsc::UnboundedReceiver<Input>,
     init: Arc<dyn SupervisorInit>,
     /// What the last life left of the children that init named then.
-    held: BTreeMap<Name, Arc<dyn Child>>,
+    held: BTreeMap<Name, HeldChild>,
     timers: BTreeSet<TimerId>,
     next_ticket: u64,
     /// What the last start had to say, for the answer to the call that asked for it.
-    info: Option<Info>,
+    info: Option<Contained<Info>>,
     end: Option<End>,
 }
 
@@ -77,7 +78,7 @@ impl Driver {
         core: Core,
         queue: mpsc::UnboundedReceiver<Input>,
         init: Arc<dyn SupervisorInit>,
-        held: BTreeMap<Name, Arc<dyn Child>>,
+        held: BTreeMap<Name, HeldChild>,
     ) -> Self {
         Self {
             life,
@@ -124,7 +125,7 @@ impl Driver {
         let guard = KillOnDrop(life.clone());
         match AssertUnwindSafe(self.serve()).catch_unwind().await {
             Ok(reason) => life.end(reason),
-            Err(panic) => life.end(panic_reason(&*panic)),
+            Err(panic) => life.end(panic_reason(&**Contained::new(panic))),
         }
         drop(guard);
     }
@@ -226,9 +227,8 @@ impl Driver {
                 slot,
                 life,
                 name,
-                start,
+                spec,
                 args,
-                timeout,
                 is_static,
             } => {
                 let place = Place {
@@ -237,7 +237,7 @@ impl Driver {
                     name,
                     is_static,
                 };
-                let outcome = self.start(place, &*start, args, timeout).await;
+                let outcome = self.start(place, &spec, args).await;
                 return Some(Event::Started { slot, outcome });
             }
             Action::Init => {
@@ -308,9 +308,8 @@ impl Driver {
     async fn start(
         &mut self,
         place: Place,
-        start: &dyn StartChild,
-        args: Option<Args>,
-        timeout: Option<Duration>,
+        spec: &ChildSpec,
+        args: Option<Contained<Args>>,
     ) -> Outcome {
         self.info = None;
         let Some((path, previous)) = self.take_place(&place) else {
@@ -331,23 +330,15 @@ impl Driver {
                 args,
             },
         );
-        let begun = AssertUnwindSafe(async { start.start(link.clone()).await }).catch_unwind();
-        let result = match timeout {
-            None => begun.await,
-            Some(timeout) => match tokio::time::timeout(timeout, begun).await {
-                Ok(result) => result,
-                Err(_) => Ok(Err(StartError::Failed(ExitReason::Limit(Limit::StartTime)))),
-            },
-        };
+        let result = start_within(spec, link.clone()).await;
         link.start_is_over();
         let outcome = match result {
-            Ok(Ok(started)) => {
-                self.info = started.info;
-                self.keep(place, previous, started.child)
+            Ok(started) => {
+                self.info = started.info.map(Contained::new);
+                self.keep(place, previous, Contained::new(started.child))
             }
-            Ok(Err(StartError::Ignore)) => Outcome::Ignored,
-            Ok(Err(error)) => Outcome::Failed(error),
-            Err(panic) => Outcome::Failed(StartError::Failed(panic_reason(&*panic))),
+            Err(StartError::Ignore) => Outcome::Ignored,
+            Err(error) => Outcome::Failed(error),
         };
         if !matches!(outcome, Outcome::Running(_)) {
             link.never_mind();
@@ -357,7 +348,7 @@ impl Driver {
     }
 
     /// Where the child of a slot stands, and its last life; none when this life is over.
-    fn take_place(&mut self, place: &Place) -> Option<(Path, Option<Arc<dyn Child>>)> {
+    fn take_place(&mut self, place: &Place) -> Option<(Path, Option<HeldChild>)> {
         let held = &mut self.held;
         let at = place.slot as usize;
         self.life.enter_start(|children| {
@@ -380,12 +371,7 @@ impl Driver {
         })
     }
 
-    fn keep(
-        &mut self,
-        place: Place,
-        previous: Option<Arc<dyn Child>>,
-        child: Arc<dyn Child>,
-    ) -> Outcome {
+    fn keep(&mut self, place: Place, previous: Option<HeldChild>, child: HeldChild) -> Outcome {
         let pid = child.pid();
         // The last life comes back, to be dropped outside of the lock.
         let last = self.life.with_children(|children| {
@@ -428,7 +414,7 @@ impl Driver {
         });
     }
 
-    fn child(&self, slot: SlotKey) -> Option<Arc<dyn Child>> {
+    fn child(&self, slot: SlotKey) -> Option<HeldChild> {
         self.life.with_children(|children| {
             children
                 .get(slot as usize)
@@ -443,7 +429,7 @@ impl Driver {
                 (Request::StartChild(spec), PendingReply::Started(reply))
             }
             Call::StartInstance(name, args, reply) => (
-                Request::StartInstance(name, args.map(ArgsArc)),
+                Request::StartInstance(name, args),
                 PendingReply::Started(reply),
             ),
             Call::Terminate(key, reply) => {
@@ -491,8 +477,8 @@ impl Driver {
                 reply.send(answer.map(|answer| match answer {
                     Answer::Started(Some((slot, pid))) => ChildStarted {
                         pid: Some(pid),
-                        child: self.child(slot),
-                        info,
+                        child: self.child(slot).map(Contained::into_inner),
+                        info: info.map(Contained::into_inner),
                     },
                     _ => ChildStarted {
                         pid: None,
@@ -529,7 +515,11 @@ impl Driver {
             name: row.name,
             state: row.state,
             child_type: row.child_type,
-            child: row.state.pid().and_then(|_| self.child(row.slot)),
+            child: row
+                .state
+                .pid()
+                .and_then(|_| self.child(row.slot))
+                .map(Contained::into_inner),
         }
     }
 }
@@ -559,6 +549,37 @@ impl Drop for KillOnDrop {
         self.0.leave_start();
         self.0.kill();
     }
+}
+
+/// Calls a start function and waits for what comes of it, for as long as its spec allows. All of this is the child's code:
+/// the call, the future, and the drop of a future that is cut off. A panic in it is a failed start (S13).
+async fn start_within(spec: &ChildSpec, link: Link) -> Result<Started, StartError> {
+    let mut was_cut_off = false;
+    let begun = async {
+        let Some(limit) = spec.start_timeout else {
+            return spec.start.start(link).await;
+        };
+        let mut start = std::pin::pin!(tokio::time::timeout(limit, spec.start.start(link)));
+        let result = start.as_mut().await;
+        was_cut_off = result.is_err();
+        result.unwrap_or_else(|_| Err(too_long()))
+    };
+    match AssertUnwindSafe(begun).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => {
+            let reason = panic_reason(&**Contained::new(panic));
+            // That it also panicked when it was dropped is not why there is no new life.
+            Err(if was_cut_off {
+                too_long()
+            } else {
+                StartError::Failed(reason)
+            })
+        }
+    }
+}
+
+fn too_long() -> StartError {
+    StartError::Failed(ExitReason::Limit(Limit::StartTime))
 }
 
 /// The exit reason for a caught panic.

@@ -1,6 +1,7 @@
 //! The handle of a running supervisor.
 
 use crate::child::Child;
+use crate::contain::Contained;
 use crate::env::Env;
 use crate::report::Report;
 use crate::spec::ChildSpec;
@@ -52,7 +53,7 @@ impl SupervisorRef {
     /// [`CallError::AlreadyStarted`] or [`CallError::AlreadyPresent`] when the id is taken, [`CallError::Invalid`] when the
     /// spec does not fit, [`CallError::StartFailed`] when the child did not start; the spec is not kept then.
     pub async fn start_child(&self, spec: ChildSpec) -> Result<ChildStarted, CallError> {
-        self.call(|reply| Call::StartChild(Box::new(spec), reply))
+        self.call(|reply| Call::StartChild(Contained::new(Arc::new(spec)), reply))
             .await
     }
 
@@ -66,7 +67,7 @@ impl SupervisorRef {
         name: Option<Name>,
         args: Option<Args>,
     ) -> Result<ChildStarted, CallError> {
-        self.call(|reply| Call::StartInstance(name, args, reply))
+        self.call(|reply| Call::StartInstance(name, args.map(Contained::new), reply))
             .await
     }
 

@@ -1,6 +1,7 @@
 //! One life of a supervisor as its handles see it, and what outlasts it.
 
-use crate::child::{Child, Disposition};
+use crate::child::Disposition;
+use crate::contain::HeldChild;
 use crate::env::Env;
 use crate::report::Report;
 use crate::supervisor::actor::{CALLS_MAX, Input};
@@ -20,7 +21,7 @@ pub(crate) struct Home {
     /// How many lives began.
     lives: AtomicU64,
     /// The static children of the last life, until the next life or the parent says what becomes of them.
-    held: Mutex<Vec<(Name, Arc<dyn Child>)>>,
+    held: Mutex<Vec<(Name, HeldChild)>>,
 }
 
 impl Home {
@@ -44,11 +45,11 @@ impl Home {
         self.lives.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn take_held(&self) -> Vec<(Name, Arc<dyn Child>)> {
+    pub(crate) fn take_held(&self) -> Vec<(Name, HeldChild)> {
         std::mem::take(&mut *self.held.lock())
     }
 
-    pub(crate) fn hold(&self, children: Vec<(Name, Arc<dyn Child>)>) {
+    pub(crate) fn hold(&self, children: Vec<(Name, HeldChild)>) {
         self.held.lock().extend(children);
     }
 
@@ -79,7 +80,7 @@ pub(crate) struct Kept {
     /// Named by init: it may come back with the next life.
     pub(crate) is_static: bool,
     /// The last life.
-    pub(crate) child: Option<Arc<dyn Child>>,
+    pub(crate) child: Option<HeldChild>,
     /// What was said about it since it was started.
     pub(crate) settled: Option<Disposition>,
 }
@@ -118,7 +119,7 @@ enum Phase {
 struct Ending {
     reason: ExitReason,
     had_begun: bool,
-    held: Vec<(Name, Arc<dyn Child>)>,
+    held: Vec<(Name, HeldChild)>,
 }
 
 /// How long the end of a killed supervisor waits for a start function to notice. One that runs gives way at its next
@@ -319,7 +320,7 @@ impl Life {
     }
 
     /// Keeps a child that started just when this life was ended by somebody else: it dies with it.
-    pub(crate) fn too_late(&self, name: Name, child: Arc<dyn Child>, is_static: bool) {
+    pub(crate) fn too_late(&self, name: Name, child: HeldChild, is_static: bool) {
         child.kill();
         if is_static {
             child.settle(Disposition::SupervisorEnded);
@@ -331,7 +332,7 @@ impl Life {
 }
 
 /// Tells the children of an ended life what becomes of them, and returns those that may come back.
-fn settle_all(children: Vec<Kept>) -> Vec<(Name, Arc<dyn Child>)> {
+fn settle_all(children: Vec<Kept>) -> Vec<(Name, HeldChild)> {
     let mut held = Vec::new();
     for kept in children {
         let Some(child) = kept.child else { continue };

@@ -1,6 +1,7 @@
 //! The line from a child to its supervisor.
 
 use crate::child::Child;
+use crate::contain::{Contained, HeldChild};
 use crate::env::Env;
 use crate::supervisor::actor::Input;
 use crate::supervisor::call::Args;
@@ -43,8 +44,8 @@ pub(crate) enum Target {
 /// before it or to its arguments (S64).
 #[derive(Default)]
 pub(crate) struct Given {
-    pub(crate) previous: Option<Arc<dyn Child>>,
-    pub(crate) args: Option<Args>,
+    pub(crate) previous: Option<HeldChild>,
+    pub(crate) args: Option<Contained<Args>>,
 }
 
 impl Link {
@@ -82,13 +83,15 @@ impl Link {
     /// The arguments of this instance of a `simple_one_for_one` template. Only during the start.
     #[must_use]
     pub fn args(&self) -> Option<Args> {
-        self.inner.given.lock().args.clone()
+        let given = self.inner.given.lock();
+        Some(Args::clone(given.args.as_ref()?))
     }
 
     /// The last life of the same child, where there was one. Only during the start.
     #[must_use]
     pub fn previous(&self) -> Option<Arc<dyn Child>> {
-        self.inner.given.lock().previous.clone()
+        let given = self.inner.given.lock();
+        Some(Arc::clone(given.previous.as_ref()?))
     }
 
     /// Reports that the life `pid` ended. Only the first report counts.
@@ -107,7 +110,8 @@ impl Link {
     }
 
     pub(crate) fn start_is_over(&self) {
-        *self.inner.given.lock() = Given::default();
+        let given = std::mem::take(&mut *self.inner.given.lock());
+        drop(given);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The start function of a supervisor.
 
 use crate::child::{StartChild, StartError, Started};
+use crate::contain::Contained;
 use crate::core::Core;
 use crate::env::mix;
 use crate::report::Report;
@@ -89,7 +90,7 @@ pub(crate) fn run_init(init: &dyn SupervisorInit) -> Result<Option<SupervisorSpe
     match catch_unwind(AssertUnwindSafe(|| init.init())) {
         Ok(Ok(spec)) => Ok(spec),
         Ok(Err(reason)) => Err(StartError::Failed(reason)),
-        Err(panic) => Err(StartError::Failed(panic_reason(&*panic))),
+        Err(panic) => Err(StartError::Failed(panic_reason(&**Contained::new(panic)))),
     }
 }
 
