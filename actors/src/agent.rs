@@ -45,7 +45,8 @@ pub enum Init {
 ///
 /// Each callback is a *turn*: what it asks of the runtime through [`Turn`] takes effect when it returns `Ok`, and not at
 /// all when it fails, panics or is cut off. A failed turn ends this life; the supervisor decides whether there is another.
-/// Callbacks run under the agent's turn deadline and are dropped at their next await when it passes, or on a kill.
+/// Callbacks but `init` run under the agent's turn deadline and are dropped at their next await when it passes, or on a kill;
+/// `init` has the start time-out of its spec, if there is one.
 pub trait Agent: Send + Sized + 'static {
     /// What this agent can be told, besides ACL messages.
     type Message: Message;

@@ -4,6 +4,7 @@
 
 use crate::dead_letters::DeathCause;
 use crate::fault::{Fault, When};
+use crate::info::ActorState;
 use crate::reference::AnyRef;
 use crate::system::System;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,9 @@ use swarm_protocols::{Name, Path};
 
 /// The highest rate, in faults per second.
 pub const RATE_MAX: f64 = 10_000.0;
-/// The longest run.
+/// The lowest rate: one fault in a day.
+pub const RATE_MIN: f64 = 1.0 / 86_400.0;
+/// The longest run, and the longest grace.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a slow turn is slowed, and how long a full mailbox stays full.
 const FAULT_LASTS: Duration = Duration::from_millis(200);
@@ -62,7 +65,7 @@ pub struct ChaosPlan {
     pub target: Target,
     /// What is done; one of these at random each time. Not empty.
     pub faults: Vec<FaultKind>,
-    /// Faults per second, above 0 and at most [`RATE_MAX`].
+    /// Faults per second, from [`RATE_MIN`] to [`RATE_MAX`].
     pub rate: f64,
     /// How long faults are injected, at most [`DURATION_MAX`].
     pub duration: Duration,
@@ -70,15 +73,15 @@ pub struct ChaosPlan {
     pub seed: u64,
     /// What is checked at the end.
     pub expect: Vec<Expectation>,
-    /// How long after the last fault everything may take to come back.
+    /// How long after the last fault everything may take to come back, at most [`DURATION_MAX`].
     pub grace: Duration,
 }
 
 /// Why a plan is not carried out. Nothing was done; the same plan fails again.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ChaosError {
-    /// The rate is not above 0, or too high.
-    #[error("the rate must be above 0 and at most {RATE_MAX} per second, not {0}")]
+    /// The rate is too low or too high.
+    #[error("the rate must be between {RATE_MIN} and {RATE_MAX} per second, not {0}")]
     BadRate(f64),
     /// The duration is 0 or too long.
     #[error("the duration must be above 0 and at most {DURATION_MAX:?}, not {0:?}")]
@@ -124,11 +127,14 @@ impl ChaosPlan {
     /// # Errors
     /// [`ChaosError`].
     pub fn check(&self) -> Result<(), ChaosError> {
-        if !(self.rate > 0.0 && self.rate <= RATE_MAX) {
+        if !(self.rate >= RATE_MIN && self.rate <= RATE_MAX) {
             return Err(ChaosError::BadRate(self.rate));
         }
         if self.duration.is_zero() || self.duration > DURATION_MAX {
             return Err(ChaosError::BadDuration(self.duration));
+        }
+        if self.grace > DURATION_MAX {
+            return Err(ChaosError::BadDuration(self.grace));
         }
         if self.faults.is_empty() {
             return Err(ChaosError::NoFault);
@@ -230,7 +236,7 @@ impl Strikes {
         let agents: Vec<AnyRef> = plan
             .agents(system)
             .into_iter()
-            .filter(AnyRef::is_alive)
+            .filter(|agent| agent.is_alive() && agent.state() != ActorState::Starting)
             .collect();
         if agents.is_empty() {
             // All are being restarted: this stroke falls on nobody.

@@ -203,7 +203,8 @@ impl EventStream {
     pub fn since(&self, seq: u64, limit: usize) -> Vec<Arc<Event>> {
         let history = self.history.lock();
         let first = history.ring.front().map_or(history.next, |e| e.seq);
-        let skip = usize::try_from((seq + 1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let skip =
+            usize::try_from(seq.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
         history
             .ring
             .iter()

@@ -27,7 +27,7 @@ pub enum Fault {
 pub enum When {
     /// In a turn of its own, before the next message.
     Now,
-    /// In the turn of the n-th message from now; 1 is the next one. Survives restarts.
+    /// In the turn of the n-th letter from now, timers and signals included; 1 is the next one. Survives restarts.
     Message(u32),
 }
 

@@ -39,15 +39,11 @@ impl Groups {
         group.tell(name, member.address(), count, true);
     }
 
-    /// False when it was no member.
-    pub(crate) fn leave(&self, name: &Name, member: Address) -> bool {
+    /// How often it is a member still; `None` when it was none.
+    pub(crate) fn leave(&self, name: &Name, member: Address) -> Option<u32> {
         let mut groups = self.groups.write();
-        let Some(group) = groups.get_mut(name) else {
-            return false;
-        };
-        let Some(entry) = group.members.get_mut(&member) else {
-            return false;
-        };
+        let group = groups.get_mut(name)?;
+        let entry = group.members.get_mut(&member)?;
         entry.count -= 1;
         let count = entry.count;
         if count == 0 {
@@ -57,7 +53,7 @@ impl Groups {
         if group.is_nothing() {
             groups.remove(name);
         }
-        true
+        Some(count)
     }
 
     /// Removes a member from the groups named, however often it joined.
@@ -130,12 +126,15 @@ impl Group {
     // watcher's inbox lock.
     fn tell(&self, name: &Name, address: Address, count: u32, joined: bool) {
         for watcher in self.monitors.values() {
-            watcher.signal(Signal::Group(GroupChange {
-                group: name.clone(),
-                address,
-                count,
-                joined,
-            }));
+            watcher.signal_to(
+                watcher.incarnation(),
+                Signal::Group(GroupChange {
+                    group: name.clone(),
+                    address,
+                    count,
+                    joined,
+                }),
+            );
         }
     }
 }

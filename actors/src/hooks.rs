@@ -45,7 +45,8 @@ pub enum TurnEnd {
 
 /// Looks at a message before it enters a mailbox. Runs on the sender's thread: it must not block.
 pub trait AdmissionHook: Send + Sync + 'static {
-    /// Lets the message in, or says why not. A refused message is a dead letter, and its sender is told.
+    /// Lets the message in, or says why not. A sender outside of a turn is told and has its message back; a refused send out of
+    /// a turn is a dead letter.
     ///
     /// # Errors
     /// The reason for the refusal.

@@ -78,7 +78,7 @@ impl<A: Agent> Built<A> {
             system: system.clone(),
             supervisor: supervisor.clone(),
             id: spec.id.clone(),
-            spec: Some(spec),
+            spec,
             behaviour: PhantomData,
         })
     }
@@ -88,27 +88,17 @@ struct Place<A> {
     system: System,
     supervisor: SupervisorRef,
     id: Name,
-    /// Until the supervisor has it.
-    spec: Option<ChildSpec>,
+    spec: ChildSpec,
     behaviour: PhantomData<fn() -> A>,
 }
 
 impl<A: Agent> Place<A> {
-    async fn start(mut self) -> Result<Running<A>, Failed<A>> {
-        let started = match self.spec.take() {
-            Some(spec) => {
-                let kept = spec.clone();
-                let started = self.supervisor.start_child(spec).await;
-                if matches!(
-                    started,
-                    Err(CallError::StartFailed(_) | CallError::AlreadyStarted(_))
-                ) {
-                    // A start that failed leaves no spec behind (otp.md S19).
-                    self.spec = Some(kept);
-                }
-                started
-            }
-            None => self.supervisor.restart_child(self.id.clone()).await,
+    async fn start(self) -> Result<Running<A>, Failed<A>> {
+        // A spec that the supervisor still has is started again; a start that failed and a temporary child leave none behind
+        // (otp.md S19, S60).
+        let started = match self.supervisor.restart_child(self.id.clone()).await {
+            Err(CallError::NotFound) => self.supervisor.start_child(self.spec.clone()).await,
+            started => started,
         };
         let path = self.supervisor.path().child(&self.id);
         match (started, self.system.lookup_typed(&path)) {

@@ -20,6 +20,10 @@ const LOW_SHARE: u8 = 16;
 /// How many refusals are remembered for senders that were waiting.
 const REFUSALS_MAX: usize = 16;
 
+/// How long the inbox may get by signals and timers, whose own bounds are far below; beyond that they are dropped. Exits that
+/// somebody sends without end are what this is for.
+const UNCOUNTED_MAX: usize = 262_144;
+
 /// The inbox holds something that is not of normal priority: merge it before the next letter is picked.
 const HINT_URGENT: u8 = 1;
 /// Senders are waiting for room.
@@ -29,8 +33,8 @@ const HINT_WAITERS: u8 = 2;
 pub(crate) trait Posted {
     /// Which lane it belongs to.
     fn priority(&self) -> Priority;
-    /// Whether it counts towards the bound. Signals and fired timers do not: each was paid for when its monitor, link or
-    /// timer was made, and those have bounds of their own.
+    /// Whether it counts towards the bound. Signals and fired timers do not: monitors, links and timers have bounds of their own,
+    /// and beyond [`UNCOUNTED_MAX`] they are dropped.
     fn is_counted(&self) -> bool;
 }
 
@@ -337,7 +341,7 @@ impl<T: Posted> Mailbox<T> {
                 return Err(NotTaken::Full);
             }
             inbox.pushed += 1;
-        } else if inbox.gate == Gate::Closed {
+        } else if inbox.gate == Gate::Closed || inbox.lanes.len >= UNCOUNTED_MAX {
             return Err(NotTaken::Refused(Gate::Closed));
         }
         self.accept(&mut inbox, priority, item);
@@ -374,12 +378,13 @@ impl<T: Posted> Mailbox<T> {
     }
 
     /// Gives a kept place back.
-    pub(crate) fn unreserve(&self, Reservation(()): Reservation) {
+    pub(crate) fn unreserve(&self, Reservation(()): Reservation) -> Wake {
         let mut inbox = self.inbox.lock();
         inbox.pushed -= 1;
-        let woken = self.admit(&mut inbox);
+        let (woken, wake) = self.admit_and_wake(&mut inbox);
         drop(inbox);
         wake_all(woken);
+        wake
     }
 
     /// Puts a letter in at the cost of the oldest one of the lowest priority, which is handed back. `ready` are the
@@ -395,17 +400,15 @@ impl<T: Posted> Mailbox<T> {
         }
         let mut dropped = None;
         if !self.has_room(&mut inbox) {
+            // All together, so that the oldest of the lowest priority is found wherever it lies.
+            ready.append(&mut inbox.lanes);
+            self.lower_hint(HINT_URGENT);
             dropped = ready.drop_oldest();
-            if dropped.is_some() {
-                self.count_popped();
-            } else {
-                dropped = inbox.lanes.drop_oldest();
-                if dropped.is_none() {
-                    // All of the bound is reserved: there is nothing to drop.
-                    return Err(NotTaken::Full);
-                }
-                inbox.pushed -= 1;
+            if dropped.is_none() {
+                // All of the bound is reserved: there is nothing to drop.
+                return Err(NotTaken::Full);
             }
+            self.count_popped();
         }
         inbox.pushed += 1;
         let priority = item.as_ref().map_or(Priority::Normal, Posted::priority);
@@ -468,19 +471,18 @@ impl<T: Posted> Mailbox<T> {
     }
 
     /// Leaves the line. Hands the letter back if it was still waiting.
-    pub(crate) fn cancel(&self, ticket: u64) -> Option<T> {
+    pub(crate) fn cancel(&self, ticket: u64) -> (Option<T>, Wake) {
         let mut inbox = self.inbox.lock();
-        let at = inbox
-            .line()
-            .waiters
-            .binary_search_by_key(&ticket, |w| w.ticket)
-            .ok()?;
-        let waiter = inbox.line().waiters.remove(at)?;
+        let line = inbox.line();
+        let Ok(at) = line.waiters.binary_search_by_key(&ticket, |w| w.ticket) else {
+            return (None, Wake::None);
+        };
+        let waiter = line.waiters.remove(at);
         // Those behind may fit now.
-        let woken = self.admit(&mut inbox);
+        let (woken, wake) = self.admit_and_wake(&mut inbox);
         drop(inbox);
         wake_all(woken);
-        Some(waiter.item)
+        (waiter.map(|waiter| waiter.item), wake)
     }
 
     /// Takes the next letter, or parks `waker` when there is none. The caller holds the lock that `ready` is under.
@@ -549,8 +551,9 @@ impl<T: Posted> Mailbox<T> {
     /// Consuming may begin. [`Wake::Absent`] when there is something to consume, and the caller has the claim.
     pub(crate) fn release(&self, ready: &Lanes<T>, eager: bool) -> Wake {
         let mut inbox = self.inbox.lock();
+        let woken = self.admit(&mut inbox);
         inbox.consumer = Consumer::Absent;
-        if eager
+        let wake = if eager
             || !ready.is_empty()
             || !inbox.lanes.is_empty()
             || self.control.load(Ordering::Acquire) != 0
@@ -558,7 +561,10 @@ impl<T: Posted> Mailbox<T> {
             inbox.wake()
         } else {
             Wake::None
-        }
+        };
+        drop(inbox);
+        wake_all(woken);
+        wake
     }
 
     /// The consumer is running: for a shell that goes on after it was held.
@@ -604,12 +610,7 @@ impl<T: Posted> Mailbox<T> {
         if on {
             return Wake::None;
         }
-        let woken = self.admit(&mut inbox);
-        let wake = if woken.is_empty() {
-            Wake::None
-        } else {
-            inbox.wake()
-        };
+        let (woken, wake) = self.admit_and_wake(&mut inbox);
         drop(inbox);
         wake_all(woken);
         wake
@@ -692,6 +693,7 @@ impl<T: Posted> Mailbox<T> {
     fn admit(&self, inbox: &mut Inbox<T>) -> Vec<Waker> {
         let mut woken = Vec::new();
         if inbox.nobody_waits() {
+            self.lower_hint(HINT_WAITERS);
             return woken;
         }
         while !inbox.nobody_waits() && self.has_room(inbox) {
@@ -706,6 +708,17 @@ impl<T: Posted> Mailbox<T> {
             self.lower_hint(HINT_WAITERS);
         }
         woken
+    }
+
+    /// The same, from outside of the consumer, which has to see what came in.
+    fn admit_and_wake(&self, inbox: &mut Inbox<T>) -> (Vec<Waker>, Wake) {
+        let woken = self.admit(inbox);
+        let wake = if woken.is_empty() {
+            Wake::None
+        } else {
+            inbox.wake()
+        };
+        (woken, wake)
     }
 
     /// Lets waiting senders in once half of the bound is free: one lock and one burst of wake-ups for many of them.

@@ -27,7 +27,12 @@ struct Way<L> {
     letter: Option<L>,
     place: Option<Reservation>,
     ticket: Option<u64>,
+    /// How often it was tried; the first time it passes the hooks.
+    tries: u8,
 }
+
+/// How often a letter that pushes out the oldest is tried at a receiver that is busy, before it waits in line.
+const TRIES_MAX: u8 = 64;
 
 /// A message on its way to an agent whose type is known.
 pub(crate) struct OutLetter<M: crate::Message> {
@@ -45,6 +50,7 @@ impl<M: crate::Message> OutLetter<M> {
                 letter: Some(letter),
                 place: None,
                 ticket: None,
+                tries: 0,
             },
             when_full,
         }
@@ -82,15 +88,21 @@ impl<M: crate::Message> Outgoing for OutLetter<M> {
         if self.way.ticket.is_some() {
             return false;
         }
+        let is_first = self.way.tries == 0;
+        self.way.tries = self.way.tries.saturating_add(1);
         let sent = if let Some(place) = self.way.place.take() {
             self.to.0.push_reserved(place, &mut self.way.letter)
         } else {
             match &self.way.letter {
                 None => Ok(()),
-                Some(letter) => match self.to.0.admit(letter) {
-                    Ok(()) => self.to.0.push(&mut self.way.letter, self.when_full),
-                    refused => refused,
-                },
+                Some(letter) => {
+                    let admitted = if is_first {
+                        self.to.0.admit(letter)
+                    } else {
+                        Ok(())
+                    };
+                    admitted.and_then(|()| self.to.0.push(&mut self.way.letter, self.when_full))
+                }
             }
         };
         match sent {
@@ -104,8 +116,11 @@ impl<M: crate::Message> Outgoing for OutLetter<M> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.way.tries == 0 && self.deliver() {
+            return Poll::Ready(());
+        }
         if self.way.letter.is_some() {
-            if self.when_full() == WhenFull::DropOldest {
+            if self.when_full() == WhenFull::DropOldest && self.way.tries < TRIES_MAX {
                 // The receiver was busy with its own mailbox at the time: try again.
                 if self.deliver() {
                     return Poll::Ready(());
@@ -164,6 +179,7 @@ impl OutAcl {
                 letter: Some(letter),
                 place: None,
                 ticket: None,
+                tries: 0,
             },
         }
     }
@@ -177,6 +193,7 @@ impl OutAcl {
 
 impl Outgoing for OutAcl {
     fn deliver(&mut self) -> bool {
+        self.way.tries = self.way.tries.saturating_add(1);
         let sent = match &self.way.letter {
             None => Ok(()),
             Some(letter) => match self.to.0.admit_acl(letter) {
@@ -195,6 +212,9 @@ impl Outgoing for OutAcl {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.way.tries == 0 && self.deliver() {
+            return Poll::Ready(());
+        }
         if self.way.letter.is_some() {
             match self.to.0.wait_acl(&mut self.way.letter, cx.waker()) {
                 Ok(ticket) => self.way.ticket = ticket,

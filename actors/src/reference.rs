@@ -99,6 +99,8 @@ pub(crate) trait Receive<M>: AnyCell {
         letter: &mut Option<Letter<M>>,
         when_full: Option<WhenFull>,
     ) -> Result<(), NotSent>;
+    /// Puts it in at the cost of the oldest. Not for callers that hold a seat's lock.
+    fn push_over(&self, letter: &mut Option<Letter<M>>) -> Result<(), NotSent>;
     /// Puts it in, or waits in line with it. The ticket is for `poll_ticket` and `cancel`.
     fn wait(&self, letter: &mut Option<Letter<M>>, waker: &Waker) -> Result<Option<u64>, NotSent>;
     fn poll_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>>;
@@ -136,7 +138,10 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn admit_acl(&self, letter: &AclLetter) -> Result<(), NotSent>;
     fn bury_acl(&self, letter: AclLetter, cause: crate::DeathCause);
     fn default_when_full(&self) -> WhenFull;
-    fn signal(&self, signal: Signal);
+    /// For one life of it; dropped when that is over.
+    fn signal_to(&self, life: Incarnation, signal: Signal);
+    /// It will never be started again: somebody else takes its place.
+    fn discard(&self);
     fn kill(&self, reason: ExitReason);
     fn pause(&self) -> bool;
     fn resume(&self) -> bool;
@@ -280,7 +285,14 @@ impl<M: Message> AgentRef<M> {
         if let Some(letter) = letter {
             self.0.admit(letter)?;
         }
-        self.0.push(letter, when_full)
+        match self.0.push(letter, when_full) {
+            Err(NotSent::Full)
+                if when_full.unwrap_or_else(|| self.0.when_full()) == WhenFull::DropOldest =>
+            {
+                self.0.push_over(letter)
+            }
+            pushed => pushed,
+        }
     }
 
     async fn send_letter(
@@ -410,6 +422,12 @@ impl AnyRef {
         self.0.core().is_alive()
     }
 
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> crate::ActorState {
+        self.0.core().state()
+    }
+
     /// What is shown of it in a list.
     #[must_use]
     pub fn info(&self) -> ActorInfo {
@@ -434,7 +452,7 @@ impl AnyRef {
         self.0.core().typed::<M>()
     }
 
-    /// Sends an ACL message; as [`AgentRef::send`].
+    /// Sends an ACL message; as [`AgentRef::send`], but a send that is given up while it waits becomes a dead letter.
     ///
     /// # Errors
     /// [`NotSent`].
@@ -500,17 +518,18 @@ impl AnyRef {
         match reason {
             ExitReason::Normal => {}
             ExitReason::Killed => self.kill(),
-            reason => self.signal(Signal::Exit(Exit {
-                pid: Pid {
+            reason => {
+                let pid = Pid {
                     address: Address(0),
                     incarnation: Incarnation(0),
-                },
-                reason,
-            })),
+                };
+                self.signal_to(self.incarnation(), Signal::Exit(Exit { pid, reason }));
+            }
         }
     }
 
-    /// Ends the present life at once, without cleanup. Its supervisor decides whether there is another.
+    /// Ends the present life at once, without cleanup. Its supervisor decides whether there is another. While an init runs,
+    /// the start fails with `killed` at the init's next await.
     pub fn kill(&self) {
         self.0.kill(ExitReason::Killed);
     }
@@ -560,7 +579,7 @@ impl AnyRef {
     }
 
     /// Follows the cell over restarts: each restart and the final end, until the receiver is dropped. At most 64 events
-    /// wait in the channel; when it is full, further restarts are left out.
+    /// wait in the channel; when it is full, further ones are left out. A cell that has ended for good tells so at once.
     #[must_use]
     pub fn watch(&self) -> tokio::sync::mpsc::Receiver<WatchEvent> {
         let (sender, receiver) = tokio::sync::mpsc::channel(64);
@@ -568,8 +587,8 @@ impl AnyRef {
         receiver
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.0.signal(signal);
+    pub(crate) fn signal_to(&self, life: Incarnation, signal: Signal) {
+        self.0.signal_to(life, signal);
     }
 }
 

@@ -24,7 +24,7 @@ pub enum WhenFull {
     DropOldest,
 }
 
-/// What becomes of queued messages when a life ends with a crash.
+/// What becomes of queued messages when a life ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnCrash {
     /// They wait for the next life.
@@ -41,7 +41,7 @@ pub struct MailboxOptions {
     pub capacity: u32,
     /// What a sender meets when it is full, unless the send itself says otherwise.
     pub when_full: WhenFull,
-    /// What becomes of queued messages on a crash.
+    /// What becomes of queued messages when a life ends.
     pub on_crash: OnCrash,
     /// How often a message whose turn crashed is handed to the next life before it becomes a dead letter. Needs
     /// [`Message::copy`](crate::Message::copy).

@@ -99,8 +99,13 @@ impl Drop for Owner {
         if let Some(inner) = self.0.upgrade() {
             // The tree goes first: its agents are killed and told so. Then the cells, which refer back to the system.
             let tree = inner.tree.lock().take();
+            if let Some(tree) = &tree {
+                tree.supervisor().kill();
+            }
             drop(tree);
             inner.cells.clear();
+            // A kept message may hold a reference to an agent, and so to the system.
+            inner.dead_letters.purge_all();
             for task in inner.background.lock().drain(..) {
                 task.abort();
             }
@@ -257,9 +262,14 @@ impl System {
         let task = self.0.runtime.spawn(async move {
             let Some(root) = watch.upgrade() else { return };
             let reason = root.wait().await;
-            drop(root);
+            // An ordered stop takes the root away first.
             if let Some(system) = weak.upgrade()
-                && system.0.tree.lock().is_some()
+                && system
+                    .0
+                    .tree
+                    .lock()
+                    .as_ref()
+                    .is_some_and(|tree| Arc::ptr_eq(tree, &root))
             {
                 system.publish(Some(Path::root()), None, What::TreeFailed { reason });
             }
@@ -431,7 +441,7 @@ impl System {
     /// Has an agent handle what is queued, refusing new messages, and then stops it.
     ///
     /// # Errors
-    /// [`CallError`]; the agent takes messages again then.
+    /// [`CallError`]; the agent goes on refusing messages then, until it is stopped or restarted.
     pub async fn drain(&self, path: &Path) -> Result<(), CallError> {
         let agent = self.lookup(path).ok_or(CallError::NotFound)?;
         agent.drain().await;
@@ -589,7 +599,8 @@ impl System {
                     return Ok(cell);
                 }
                 Err(_) if known.is_alive() => return Err(StartError::AlreadyStarted(known.pid())),
-                Err(_) => {}
+                // Another kind of agent takes the place.
+                Err(_) => known.0.discard(),
             }
         }
         let cell = Cell::new(
@@ -746,10 +757,11 @@ impl Observer for Witness {
                 reason,
             } => {
                 let mut supervisors = system.0.supervisors.write();
-                if let Some(line) = supervisors.get_mut(supervisor)
-                    && line.pid == *pid
+                if supervisors
+                    .get(supervisor)
+                    .is_some_and(|line| line.pid == *pid)
                 {
-                    line.state = ActorState::Stopped;
+                    supervisors.remove(supervisor);
                 }
                 drop(supervisors);
                 system.publish(

@@ -102,5 +102,9 @@ pub(crate) struct Armed<M> {
 /// What a timer brings.
 pub(crate) enum Scheduled<M> {
     Once(M),
-    Every(Duration, Box<dyn FnMut() -> M + Send>),
+    /// The maker is out while it runs.
+    Every(Duration, Option<Maker<M>>),
 }
+
+/// What makes the messages of a repeated timer.
+pub(crate) type Maker<M> = Box<dyn FnMut() -> M + Send>;

@@ -250,8 +250,13 @@ impl<A: Agent> Turn<'_, A> {
     }
 
     async fn commit(&mut self) {
-        self.cell.commit_early(self.epoch, self.effects);
-        crate::cell::shell::flush(self.cell, self.epoch).await;
+        // Whatever the control lane says: what comes next goes behind what was sent before.
+        let is_mine = self.cell.commit_early(self.epoch, self.effects)
+            && crate::cell::shell::flush(self.cell, self.epoch, u8::MAX).await;
+        if !is_mine {
+            // This life is over; nothing that it still does has an effect. It is dropped at its next await, which is here.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Sends this agent `message` after `after`. Timers end with the life that set them.
@@ -273,7 +278,7 @@ impl<A: Agent> Turn<'_, A> {
         make: impl FnMut() -> A::Message + Send + 'static,
     ) -> Result<TimerId, TurnError> {
         let period = period.max(Duration::from_millis(1));
-        self.arm(period, Scheduled::Every(period, Box::new(make)))
+        self.arm(period, Scheduled::Every(period, Some(Box::new(make))))
     }
 
     fn arm(&mut self, after: Duration, what: Scheduled<A::Message>) -> Result<TimerId, TurnError> {
@@ -324,7 +329,22 @@ impl<A: Agent> Turn<'_, A> {
     }
 
     fn has_room_for_a_bond(&self) -> Result<(), TurnError> {
-        if self.cell.core.has_room_for_a_bond() {
+        let pending = self
+            .effects
+            .list
+            .iter()
+            .filter(|e| {
+                matches!(
+                    e,
+                    Effect::Monitor(..)
+                        | Effect::Link(_)
+                        | Effect::Watch(_)
+                        | Effect::Join(_)
+                        | Effect::MonitorGroup(_)
+                )
+            })
+            .count();
+        if self.cell.core.bonds_held() + pending < crate::BONDS_PER_AGENT_MAX {
             Ok(())
         } else {
             Err(TurnError::TooManyBonds)

@@ -110,16 +110,15 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
     {
         core.full_is_reported.store(false, Ordering::Relaxed);
     }
-    let progress = core.progress.load(Ordering::Relaxed);
-    let is_in_code = progress % 2 == 1;
-    // Two loads for most cells: only a turn that goes on, or an agent that may sleep, is worth its lock.
-    if !is_in_code && !core.may_sleep.load(Ordering::Relaxed) {
-        return;
-    }
     let Some(mut seat) = cell.seat.try_lock() else {
         // Between two turns: neither stuck nor idle.
         return;
     };
+    let Some(progress) = seat.progress.as_ref().map(|p| p.0.load(Ordering::Relaxed)) else {
+        return;
+    };
+    // Of this shell and of this turn: code that was fenced off counts elsewhere.
+    let is_in_code = progress % 2 == 1;
     let idle_turn = seat.current.is_none();
     let watch = &mut seat.watch_over;
     if progress != watch.progress {
@@ -139,10 +138,14 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
             tracing::warn!(path = %core.path, for_ms, "a turn holds its worker without yielding");
         }
         if deadline.is_some_and(|d| same_for >= d) {
+            let reason = ExitReason::Limit(Limit::TurnTime);
+            let remains = cell.cut(&mut seat, reason.clone());
             drop(seat);
-            cell.cut_off(ExitReason::Limit(Limit::TurnTime));
+            cell.report(remains, reason);
         }
     } else if idle_turn
+        && core.may_sleep.load(Ordering::Relaxed)
+        && cell.mailbox.control.load(Ordering::Acquire) == 0
         && cell.mailbox.depth() == 0
         && cell
             .plan()

@@ -32,8 +32,6 @@ pub(crate) struct CellCore {
     pub(crate) turns: AtomicU64,
     /// When the present life began, in milliseconds since 1970 UTC.
     pub(crate) began_ms: AtomicU64,
-    /// Odd while the behaviour's code is being polled; each poll adds two.
-    pub(crate) progress: AtomicU32,
     /// Whether its spec lets it fall asleep.
     pub(crate) may_sleep: AtomicBool,
     /// Whether it was told that its mailbox is full, since it was last half empty.
@@ -44,7 +42,8 @@ pub(crate) struct CellCore {
 
 /// Who is to be told.
 pub(crate) enum Watcher {
-    Agent(AnyRef),
+    /// One life of an agent; the next one has not asked.
+    Agent(AnyRef, Incarnation),
     Outside(oneshot::Sender<Down>),
     Stream(mpsc::Sender<WatchEvent>),
 }
@@ -57,7 +56,7 @@ struct Bonds {
     monitors: Vec<(MonitorId, Watcher)>,
     watchers: Vec<Watcher>,
     // Both ways.
-    links: Vec<AnyRef>,
+    links: Vec<(AnyRef, Incarnation)>,
     // With this cell as the observer.
     monitoring: Vec<(MonitorId, AnyRef)>,
     watching: Vec<AnyRef>,
@@ -81,7 +80,7 @@ pub(crate) struct Announcement {
     pub(crate) pid: Pid,
     pub(crate) reason: ExitReason,
     monitors: Vec<(MonitorId, Watcher)>,
-    links: Vec<AnyRef>,
+    links: Vec<(AnyRef, Incarnation)>,
     watchers: Vec<Watcher>,
 }
 
@@ -108,7 +107,6 @@ impl CellCore {
             restarts: AtomicU32::new(0),
             turns: AtomicU64::new(0),
             began_ms: AtomicU64::new(0),
-            progress: AtomicU32::new(0),
             may_sleep: AtomicBool::new(false),
             full_is_reported: AtomicBool::new(false),
             bonds: Mutex::new(None),
@@ -173,6 +171,9 @@ impl CellCore {
             monitors.push((id, watcher));
         } else {
             drop(bonds);
+            if let Watcher::Agent(holder, _) = &watcher {
+                holder.0.core().take_monitoring(id);
+            }
             watcher.down(Down {
                 monitor: id,
                 pid: self.pid(),
@@ -187,8 +188,18 @@ impl CellCore {
         }
     }
 
+    /// Tells `watcher` of restarts and of the final end; at once when that has been.
     pub(crate) fn watch(&self, watcher: Watcher) {
         let mut bonds = self.bonds.lock();
+        if self.state() == ActorState::Ended {
+            drop(bonds);
+            if let Watcher::Agent(holder, _) = &watcher {
+                holder.0.core().forget_watching(self.address);
+            }
+            let reason = ExitReason::NoProc;
+            watcher.event(self.address, WatchEvent::Ended { reason });
+            return;
+        }
         let watchers = &mut bonds.get_or_insert_default().watchers;
         watchers.retain(|w| !matches!(w, Watcher::Stream(s) if s.is_closed()));
         watchers.push(watcher);
@@ -198,35 +209,43 @@ impl CellCore {
         if let Some(bonds) = &mut *self.bonds.lock() {
             bonds
                 .watchers
-                .retain(|w| !matches!(w, Watcher::Agent(a) if a.address() == who));
+                .retain(|w| !matches!(w, Watcher::Agent(a, _) if a.address() == who));
         }
     }
 
     /// Links this cell's present life with `other`: at most one link per pair. False when it has no life.
-    pub(crate) fn link(&self, other: &AnyRef) -> bool {
+    pub(crate) fn link(&self, other: &AnyRef, life: Incarnation) -> bool {
         let mut bonds = self.bonds.lock();
         if !self.is_alive() {
             return false;
         }
         let links = &mut bonds.get_or_insert_default().links;
-        if !links.contains(other) {
-            links.push(other.clone());
-        }
+        links.retain(|(known, _)| known != other);
+        links.push((other.clone(), life));
         true
     }
 
     pub(crate) fn unlink(&self, other: Address) {
         if let Some(bonds) = &mut *self.bonds.lock() {
-            bonds.links.retain(|l| l.address() != other);
+            bonds.links.retain(|(l, _)| l.address() != other);
         }
     }
 
-    /// Whether it may hold one more bond.
-    pub(crate) fn has_room_for_a_bond(&self) -> bool {
-        self.bonds
-            .lock()
-            .as_ref()
-            .is_none_or(|bonds| bonds.held() < BONDS_PER_AGENT_MAX)
+    /// How many bonds it holds.
+    pub(crate) fn bonds_held(&self) -> usize {
+        self.bonds.lock().as_ref().map_or(0, |bonds| bonds.held())
+    }
+
+    pub(crate) fn forget_group(&self, name: &Name) {
+        if let Some(bonds) = &mut *self.bonds.lock() {
+            bonds.groups.retain(|known| known != name);
+        }
+    }
+
+    pub(crate) fn forget_group_monitor(&self, name: &Name) {
+        if let Some(bonds) = &mut *self.bonds.lock() {
+            bonds.group_monitors.retain(|known| known != name);
+        }
     }
 
     /// Remembers a bond that this cell holds, so that it goes with it.
@@ -285,7 +304,7 @@ impl CellCore {
 
     pub(crate) fn links(&self) -> Vec<Path> {
         self.bonds.lock().as_ref().map_or_else(Vec::new, |bonds| {
-            bonds.links.iter().map(|l| l.path().clone()).collect()
+            bonds.links.iter().map(|(l, _)| l.path().clone()).collect()
         })
     }
 
@@ -362,7 +381,7 @@ impl Announcement {
             watchers,
         } = self;
         for (monitor, watcher) in monitors {
-            if let Watcher::Agent(holder) = &watcher {
+            if let Watcher::Agent(holder, _) = &watcher {
                 holder.0.core().take_monitoring(monitor);
             }
             watcher.down(Down {
@@ -371,15 +390,13 @@ impl Announcement {
                 reason: reason.clone(),
             });
         }
-        for linked in links {
+        for (linked, life) in links {
             linked.0.core().unlink(pid.address);
-            linked.signal(Signal::Exit(Exit {
-                pid,
-                reason: reason.clone(),
-            }));
+            let reason = reason.clone();
+            linked.signal_to(life, Signal::Exit(Exit { pid, reason }));
         }
         for watcher in watchers {
-            if let Watcher::Agent(holder) = &watcher {
+            if let Watcher::Agent(holder, _) = &watcher {
                 holder.0.core().forget_watching(pid.address);
             }
             watcher.event(
@@ -395,7 +412,7 @@ impl Announcement {
 impl Watcher {
     fn down(self, down: Down) {
         match self {
-            Self::Agent(agent) => agent.signal(Signal::Down(down)),
+            Self::Agent(agent, life) => agent.signal_to(life, Signal::Down(down)),
             // Who no longer waits does not need to know.
             Self::Outside(sender) => drop(sender.send(down)),
             Self::Stream(_) => {}
@@ -404,7 +421,9 @@ impl Watcher {
 
     fn event(&self, address: Address, event: WatchEvent) {
         match self {
-            Self::Agent(agent) => agent.signal(Signal::Watch(Watched { address, event })),
+            Self::Agent(agent, life) => {
+                agent.signal_to(*life, Signal::Watch(Watched { address, event }));
+            }
             // A full channel loses restarts, as `AnyRef::watch` says.
             Self::Stream(sender) => drop(sender.try_send(event)),
             Self::Outside(_) => {}

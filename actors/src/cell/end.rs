@@ -1,8 +1,8 @@
 //! How lives end: by a crash, by a kill, in order; and what becomes of the cell then.
 
 use super::core::Announcement;
-use super::{CONTROL_FAULT, CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
-use crate::agent::{Agent, Message};
+use super::{CONTROL_ALL, Cell, Current, Life, Seat};
+use crate::agent::Agent;
 use crate::ask::AskError;
 use crate::dead_letters::DeathCause;
 use crate::events::What;
@@ -13,47 +13,88 @@ use crate::mailbox::Gate;
 use crate::outgoing::{OutAnnouncement, Outgoing};
 use crate::recorder::CrashReport;
 use crate::spec::OnCrash;
-use std::collections::VecDeque;
+use crate::timers::{Armed, TimerId};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use swarm_protocols::{ExitReason, Incarnation};
+use swarm_protocols::{ExitReason, Incarnation, Pid};
 use swarm_supervisors::{Disposition, Link};
 
-/// What an ended life leaves behind that must be dropped without any lock held: it is the agent's own code.
-pub(super) struct Remains<A: Agent> {
+/// What an ended life leaves behind. It is handled without any lock held: its drops are the agent's own code.
+pub(crate) struct Remains<A: Agent> {
+    pid: Pid,
     _life: Life<A>,
+    _timers: BTreeMap<TimerId, Armed<A::Message>>,
     link: Option<Link>,
     shell: Option<super::shell::ShellHandle>,
+    /// What was being handled, unless it goes to the next life.
+    current: Option<Current<A::Message>>,
+    /// What was queued, where the mailbox is dropped with the life.
+    homeless: Vec<Letter<A::Message>>,
 }
 
 impl<A: Agent> Cell<A> {
     /// Ends the present life at once, from outside, whatever its code is doing: the shell is fenced off, so that nothing
-    /// it still does has an effect, and told to end. No cleanup.
+    /// it still does has an effect, and told to end. No cleanup. A life whose init still runs ends at the init's next await.
     pub(crate) fn cut_off(&self, reason: ExitReason) {
-        let remains = {
-            let mut seat = self.seat.lock();
-            if !self.core.is_alive() || self.core.state() == ActorState::Starting {
-                return;
+        let mut seat = self.seat.lock();
+        if self.core.state() == ActorState::Starting {
+            let rare = seat.rare();
+            rare.is_killed = true;
+            let init = rare.init.take();
+            drop(seat);
+            if let Some(init) = init {
+                init.wake();
             }
-            self.cut(&mut seat, reason.clone())
-        };
+            return;
+        }
+        if !self.core.is_alive() {
+            return;
+        }
+        let remains = self.cut(&mut seat, reason.clone());
+        drop(seat);
+        self.report(remains, reason);
+    }
+
+    /// Ends the life that the shell of this epoch runs, if it still does.
+    pub(super) fn cut_off_shell(&self, epoch: u64, reason: ExitReason) {
+        let mut seat = self.seat.lock();
+        if seat.epoch != epoch || !self.core.is_alive() {
+            return;
+        }
+        let remains = self.cut(&mut seat, reason.clone());
+        drop(seat);
         self.report(remains, reason);
     }
 
     /// The part of [`Cell::cut_off`] that is done under the seat's lock; [`Cell::report`] follows without it.
-    pub(super) fn cut(&self, seat: &mut Seat<A>, reason: ExitReason) -> Remains<A> {
+    pub(crate) fn cut(&self, seat: &mut Seat<A>, reason: ExitReason) -> Remains<A> {
         seat.epoch += 1;
         self.mailbox.hold();
         let shell = seat.shell.take();
+        seat.progress = None;
         let mut remains = self.end_life(seat, &reason);
         remains.shell = shell;
         remains
     }
 
-    /// Tells the supervisor, and drops what is left.
-    pub(super) fn report(&self, remains: Remains<A>, reason: ExitReason) {
+    /// Buries what is lost, tells the supervisor, and drops what is left.
+    pub(crate) fn report(&self, mut remains: Remains<A>, reason: ExitReason) {
         if let Some(shell) = &remains.shell {
             shell.end();
+        }
+        if let Some(mut current) = remains.current.take() {
+            if let Some(ask) = current.ask.take() {
+                ask.fail(AskError::Crashed(reason.clone()));
+            }
+            if !reason.is_clean() {
+                self.bury_current(current, &reason);
+            } else {
+                crate::panics::drop_guarded(current);
+            }
+        }
+        for letter in std::mem::take(&mut remains.homeless) {
+            self.bury_letter(letter, DeathCause::DroppedOnCrash);
         }
         self.core.system.event(
             Some(&self.core),
@@ -62,16 +103,16 @@ impl<A: Agent> Cell<A> {
             },
         );
         if let Some(link) = &remains.link {
-            link.exited(self.core.pid(), reason);
+            link.exited(remains.pid, reason);
         }
         crate::panics::drop_guarded(remains);
     }
 
-    /// Ends the life in the seat: what was begun is a dead letter, timers and bonds are gone, the mailbox is kept or
-    /// dropped. The news of it waits for the supervisor's decision.
+    /// Ends the life in the seat: timers and bonds are gone, the mailbox is kept or dropped. The news of it waits for the
+    /// supervisor's decision.
     pub(super) fn end_life(&self, seat: &mut Seat<A>, reason: &ExitReason) -> Remains<A> {
         let pid = self.core.pid();
-        let current = seat.current.take();
+        let mut current = seat.current.take();
         // A kill is somebody's decision, not the agent's failure.
         let is_crash = !reason.is_clean() && *reason != ExitReason::Killed;
         if is_crash {
@@ -85,37 +126,71 @@ impl<A: Agent> Cell<A> {
             self.core.system.crashed(report.clone());
             seat.rare().last_crash = Some(report);
         }
-        self.unstash(seat);
-        if let Some(current) = current {
-            self.fail_current(seat, current, reason);
+        let mailbox = self.plan().mailbox;
+        let mut homeless = Vec::new();
+        if mailbox.on_crash == OnCrash::Drop {
+            self.unstash(seat);
+            homeless = self.mailbox.drain(&mut seat.ready);
         }
+        if !reason.is_clean() {
+            current = self.redeliver(seat, current, mailbox.redeliver);
+        }
+        self.unstash(seat);
+        let mut timers = BTreeMap::new();
         if let Some(rare) = &mut seat.rare {
-            for (id, armed) in std::mem::take(&mut rare.timers) {
-                self.core.system.timers().disarm(armed.at, id);
-            }
+            timers = std::mem::take(&mut rare.timers);
             rare.fired.clear();
             rare.faults.retain(|f| f.when != When::Now);
+            rare.stop = None;
+        }
+        for (id, armed) in &timers {
+            self.core.system.timers().disarm(armed.at, *id);
         }
         seat.continue_is_due = false;
-        if self.plan().mailbox.on_crash == OnCrash::Drop {
-            for letter in self.mailbox.drain(&mut seat.ready) {
-                self.bury_letter(letter, DeathCause::DroppedOnCrash);
-            }
-        }
-        self.mailbox.control.fetch_and(
-            !(CONTROL_STOP | CONTROL_PAUSE | CONTROL_SLEEP | CONTROL_FAULT),
-            Ordering::AcqRel,
-        );
+        self.mailbox
+            .control
+            .fetch_and(!CONTROL_ALL, Ordering::AcqRel);
         self.core.set_state(ActorState::Restarting);
         let announcement = self.core.end_of_life(pid, reason.clone());
         let rare = seat.rare();
         rare.last_exit = Some(reason.clone());
         rare.announcement = Some(announcement);
         Remains {
+            pid,
             _life: std::mem::replace(&mut seat.life, Life::None),
+            _timers: timers,
             link: seat.link.take(),
             shell: None,
+            current,
+            homeless,
         }
+    }
+
+    /// Hands the message in whose turn the life ended to the next one, where so configured; otherwise gives it back.
+    fn redeliver(
+        &self,
+        seat: &mut Seat<A>,
+        current: Option<Current<A::Message>>,
+        times: u8,
+    ) -> Option<Current<A::Message>> {
+        let mut current = current?;
+        let next_delivery = current.record.deliveries.saturating_add(1);
+        if next_delivery > times {
+            return Some(current);
+        }
+        let body = match (current.copy.take(), current.acl.take()) {
+            (Some(copy), _) => Body::Message(*copy),
+            (None, Some(acl)) => Body::Acl(acl),
+            (None, None) => return Some(current),
+        };
+        let mut letter = Letter::new(body, current.record.at_ms);
+        letter.ask = current.ask;
+        letter.sender = current.sender;
+        letter.extra = current.extra;
+        letter.priority = current.record.priority;
+        letter.deliveries = next_delivery;
+        self.mailbox.put_back(&mut seat.ready, letter);
+        None
     }
 
     fn crash_report(&self, seat: &Seat<A>, reason: &ExitReason) -> CrashReport {
@@ -137,38 +212,6 @@ impl<A: Agent> Cell<A> {
         }
     }
 
-    /// The message in whose turn the life ended: handed to the next life, where so configured, or a dead letter.
-    fn fail_current(
-        &self,
-        seat: &mut Seat<A>,
-        mut current: Current<A::Message>,
-        reason: &ExitReason,
-    ) {
-        let next_delivery = current.record.deliveries + 1;
-        if next_delivery <= self.plan().mailbox.redeliver && !reason.is_clean() {
-            let body = match (&current.copy, &current.acl) {
-                (Some(copy), _) => copy.copy().map(Body::Message),
-                (None, Some(acl)) => Some(Body::Acl(acl.clone())),
-                (None, None) => None,
-            };
-            if let Some(body) = body {
-                let mut letter = Letter::new(body, current.record.at_ms);
-                letter.ask = current.ask;
-                letter.sender = current.sender;
-                letter.priority = current.record.priority;
-                letter.deliveries = next_delivery;
-                self.mailbox.put_back(&mut seat.ready, letter);
-                return;
-            }
-        }
-        if let Some(ask) = current.ask.take() {
-            ask.fail(AskError::Crashed(reason.clone()));
-        }
-        if !reason.is_clean() {
-            self.bury_current(current, reason);
-        }
-    }
-
     /// The supervisor has decided what becomes of the cell.
     pub(crate) fn settle(&self, disposition: Disposition) {
         let mut seat = self.seat.lock();
@@ -181,6 +224,7 @@ impl<A: Agent> Cell<A> {
             Disposition::Restarting | Disposition::SupervisorEnded => {}
             Disposition::Stopped => {
                 self.core.set_state(ActorState::Stopped);
+                seat.rare().is_draining = false;
                 homeless = self.mailbox.set_gate(Gate::Refusing);
                 self.dismiss_shell(&mut seat);
             }
@@ -196,6 +240,7 @@ impl<A: Agent> Cell<A> {
                     self.core.end_of_life(self.core.pid(), reason)
                 });
                 // Name and groups are free before anybody hears of the end.
+                seat.rare().is_draining = false;
                 if let Some(name) = &self.plan().registered {
                     self.core.system.names().release(name, self.core.address);
                 }
@@ -210,7 +255,11 @@ impl<A: Agent> Cell<A> {
         if let Some(announcement) = announcement.filter(|a| !a.is_empty()) {
             self.announce(&mut seat, announcement);
         }
-        if matches!(disposition, Disposition::Ended | Disposition::Removed) {
+        // No life is on its way that would deliver what the last one had committed.
+        if matches!(
+            disposition,
+            Disposition::Stopped | Disposition::Ended | Disposition::Removed
+        ) {
             late = std::mem::take(&mut seat.outgoing);
         }
         drop(seat);

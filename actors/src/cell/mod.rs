@@ -5,8 +5,9 @@
 //! itself by its *epoch* at each step. When the epoch has moved on, the shell was fenced off: whatever it still does has
 //! no effect.
 //!
-//! Lock order: seat, then one of (any inbox, bonds, groups, names, timers, dead letters, events). Nothing takes a seat's
-//! lock while it holds another seat's, except by `try_lock` (drop-oldest).
+//! Lock order: seat, then groups, then one of (any inbox, bonds, names, timers, dead letters, events). Nothing takes a seat's
+//! lock while it holds another lock, except by `try_lock` (drop-oldest); attaching a shell takes none of the cell's locks.
+//! No code of the agent's runs under any of them, hooks and the drops of cancelled timers' messages excepted.
 
 pub(crate) mod core;
 mod end;
@@ -38,7 +39,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
-use swarm_protocols::{AclMessage, Address, Aid, ExitReason, Path, TraceContext};
+use swarm_protocols::{AclMessage, Address, Aid, ExitReason, Incarnation, Path, TraceContext};
 use swarm_supervisors::Link;
 
 /// The supervisor has told it to stop.
@@ -49,6 +50,8 @@ pub(crate) const CONTROL_PAUSE: u8 = 2;
 pub(crate) const CONTROL_FAULT: u8 = 8;
 /// It may go to sleep.
 pub(crate) const CONTROL_SLEEP: u8 = 4;
+/// All of them.
+pub(crate) const CONTROL_ALL: u8 = CONTROL_STOP | CONTROL_PAUSE | CONTROL_FAULT | CONTROL_SLEEP;
 
 pub(crate) struct Cell<A: Agent> {
     pub(crate) core: CellCore,
@@ -67,6 +70,8 @@ pub(crate) struct Seat<A: Agent> {
     pub(crate) epoch: u64,
     pub(crate) link: Option<Link>,
     pub(crate) shell: Option<shell::ShellHandle>,
+    /// How far that shell is.
+    pub(crate) progress: Option<Arc<shell::Progress>>,
     /// A shell that waits for its supervisor's verdict.
     pub(crate) waiting: Option<Waker>,
     /// What is being handled.
@@ -93,6 +98,16 @@ pub(crate) struct Rare<M> {
     pub(crate) announcement: Option<core::Announcement>,
     pub(crate) last_exit: Option<ExitReason>,
     pub(crate) last_crash: Option<Arc<CrashReport>>,
+    /// What its init wanted to stop with.
+    pub(crate) stop: Option<ExitReason>,
+    /// It is being drained: a next life takes no messages either.
+    pub(crate) is_draining: bool,
+    /// It was killed while its init runs.
+    pub(crate) is_killed: bool,
+    /// Whom to wake then.
+    pub(crate) init: Option<Waker>,
+    /// What its supervisor decided about the last life while the init of the next one runs.
+    pub(crate) decided: Option<swarm_supervisors::Disposition>,
 }
 
 impl<A: Agent> Seat<A> {
@@ -106,6 +121,11 @@ impl<A: Agent> Seat<A> {
                 announcement: None,
                 last_exit: None,
                 last_crash: None,
+                stop: None,
+                is_draining: false,
+                is_killed: false,
+                init: None,
+                decided: None,
             })
         })
     }
@@ -173,6 +193,7 @@ impl<A: Agent> Cell<A> {
                     epoch: 0,
                     link: None,
                     shell: None,
+                    progress: None,
                     waiting: None,
                     current: None,
                     outgoing: VecDeque::new(),
@@ -195,6 +216,11 @@ impl<A: Agent> Cell<A> {
     pub(crate) fn replan(&self, plan: &Arc<Plan<A>>) {
         let mut current = self.plan.write();
         if !Arc::ptr_eq(&current, plan) {
+            if let Some(name) = &current.registered
+                && plan.registered.as_ref() != Some(name)
+            {
+                self.core.system.names().release(name, self.core.address);
+            }
             self.mailbox.set_capacity(plan.mailbox.capacity);
             *current = plan.clone();
         }
@@ -232,7 +258,7 @@ impl<A: Agent> Cell<A> {
             .lock()
             .rare
             .as_ref()
-            .map_or(0, |rare| rare.timers.len())
+            .map_or(0, |rare| rare.timers.len() + rare.fired.len())
     }
 
     pub(crate) fn stashed(&self) -> usize {
@@ -313,7 +339,8 @@ impl<A: Agent> Cell<A> {
             Effect::Out(_) | Effect::Send(..) => {}
             Effect::Monitor(id, target) => {
                 core.note_monitoring(id, target.clone());
-                target.0.core().monitor(id, core::Watcher::Agent(me));
+                let watcher = core::Watcher::Agent(me, core.pid().incarnation);
+                target.0.core().monitor(id, watcher);
             }
             Effect::Demonitor(id) => {
                 if let Some(target) = core.take_monitoring(id) {
@@ -324,13 +351,18 @@ impl<A: Agent> Cell<A> {
                 if target == me {
                     return;
                 }
-                if target.0.core().link(&me) {
-                    core.link(&target);
-                } else {
-                    me.signal(Signal::Exit(crate::signal::Exit {
-                        pid: target.pid(),
-                        reason: ExitReason::NoProc,
-                    }));
+                // The own side first: an end of the other one then finds both.
+                let (life, theirs) = (core.pid().incarnation, target.pid().incarnation);
+                core.link(&target, theirs);
+                if !target.0.core().link(&me, life) {
+                    core.unlink(target.address());
+                    me.signal_to(
+                        life,
+                        Signal::Exit(crate::signal::Exit {
+                            pid: target.pid(),
+                            reason: ExitReason::NoProc,
+                        }),
+                    );
                 }
             }
             Effect::Unlink(target) => {
@@ -339,8 +371,9 @@ impl<A: Agent> Cell<A> {
             }
             Effect::Watch(target) => {
                 target.0.core().unwatch(core.address);
-                target.0.core().watch(core::Watcher::Agent(me));
-                core.note_watching(target);
+                let watcher = core::Watcher::Agent(me, core.pid().incarnation);
+                core.note_watching(target.clone());
+                target.0.core().watch(watcher);
             }
             Effect::Unwatch(target) => {
                 target.0.core().unwatch(core.address);
@@ -348,7 +381,10 @@ impl<A: Agent> Cell<A> {
             }
             Effect::Join(group) => self.join(&group, &me),
             Effect::Leave(group) => {
-                if core.system.groups_table().leave(&group, core.address) {
+                if let Some(left) = core.system.groups_table().leave(&group, core.address) {
+                    if left == 0 {
+                        core.forget_group(&group);
+                    }
                     core.system.event(
                         Some(core),
                         What::Left {
@@ -361,15 +397,19 @@ impl<A: Agent> Cell<A> {
                 core.note_group_monitor(&group);
                 let members = core.system.groups_table().monitor(&group, me.clone());
                 for (member, count) in members {
-                    me.signal(Signal::Group(crate::signal::GroupChange {
-                        group: group.clone(),
-                        address: member.address(),
-                        count,
-                        joined: true,
-                    }));
+                    me.signal_to(
+                        core.pid().incarnation,
+                        Signal::Group(crate::signal::GroupChange {
+                            group: group.clone(),
+                            address: member.address(),
+                            count,
+                            joined: true,
+                        }),
+                    );
                 }
             }
             Effect::DemonitorGroup(group) => {
+                core.forget_group_monitor(&group);
                 core.system.groups_table().demonitor(&group, core.address);
             }
             Effect::Schedule(id, at, what) => {
@@ -383,7 +423,11 @@ impl<A: Agent> Cell<A> {
                     core.system.timers().disarm(armed.at, id);
                 }
             }
-            Effect::Stash(letter) => seat.rare().stash.push_back(letter),
+            Effect::Stash(mut letter) => {
+                // Who asked goes on waiting for it.
+                letter.ask = seat.current.as_mut().and_then(|current| current.ask.take());
+                seat.rare().stash.push_back(letter);
+            }
             Effect::UnstashAll => self.unstash(seat),
         }
     }
@@ -408,14 +452,17 @@ impl<A: Agent> Cell<A> {
         }
     }
 
-    /// Commits what a turn has asked for so far; for an ask in its midst. A fenced shell's effects are dropped.
-    pub(crate) fn commit_early(&self, epoch: u64, effects: &mut Effects<A::Message>) {
+    /// Commits what a turn has asked for so far; for an ask in its midst. False when its shell was fenced off: its effects
+    /// are dropped.
+    pub(crate) fn commit_early(&self, epoch: u64, effects: &mut Effects<A::Message>) -> bool {
         let mut seat = self.seat.lock();
         if seat.epoch == epoch {
             self.commit(&mut seat, effects);
+            true
         } else {
             drop(seat);
             effects.clear();
+            false
         }
     }
 
@@ -552,11 +599,14 @@ impl<M: Message> Kept for KeptLetter<M> {
         let mut letter = self.0;
         letter.deliveries = 0;
         letter.extra = None;
+        let admitted = to.0.admit(&letter);
         let mut letter = Some(letter);
-        to.0.push(&mut letter, Some(WhenFull::Fail)).map_err(|_| {
-            let kept = letter.map(|letter| Box::new(KeptLetter(letter)) as Box<dyn Kept>);
-            (kept, ReplayError::NotTaken(path.clone()))
-        })
+        admitted
+            .and_then(|()| to.0.push(&mut letter, Some(WhenFull::Fail)))
+            .map_err(|_| {
+                let kept = letter.map(|letter| Box::new(KeptLetter(letter)) as Box<dyn Kept>);
+                (kept, ReplayError::NotTaken(path.clone()))
+            })
     }
 }
 
@@ -607,6 +657,19 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
         }
     }
 
+    fn push_over(&self, letter: &mut Option<Letter<A::Message>>) -> Result<(), NotSent> {
+        let pushed = {
+            let mut seat = self.seat.lock();
+            self.mailbox.push_dropping_oldest(&mut seat.ready, letter)
+        };
+        let (wake, dropped) = pushed.map_err(NotTaken::why)?;
+        self.wake(wake);
+        if let Some(dropped) = dropped {
+            self.bury_letter(dropped, DeathCause::DroppedOldest);
+        }
+        Ok(())
+    }
+
     fn wait(
         &self,
         letter: &mut Option<Letter<A::Message>>,
@@ -622,7 +685,9 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
     }
 
     fn cancel(&self, ticket: u64) -> Option<Letter<A::Message>> {
-        self.mailbox.cancel(ticket)
+        let (letter, wake) = self.mailbox.cancel(ticket);
+        self.wake(wake);
+        letter
     }
 
     fn reserve(&self) -> Result<Reservation, NotSent> {
@@ -630,7 +695,8 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
     }
 
     fn unreserve(&self, reservation: Reservation) {
-        self.mailbox.unreserve(reservation);
+        let wake = self.mailbox.unreserve(reservation);
+        self.wake(wake);
     }
 
     fn push_reserved(
@@ -707,7 +773,7 @@ impl<A: Agent> AnyCell for Cell<A> {
     }
 
     fn cancel_any(&self, ticket: u64) {
-        if let Some(letter) = self.mailbox.cancel(ticket) {
+        if let Some(letter) = self.cancel(ticket) {
             self.bury_letter(letter, DeathCause::Overloaded);
         }
     }
@@ -742,15 +808,20 @@ impl<A: Agent> AnyCell for Cell<A> {
         self.plan().mailbox.when_full
     }
 
-    fn signal(&self, signal: Signal) {
-        let letter = Letter::new(
-            Body::Signal(self.core.pid().incarnation, Box::new(signal)),
-            self.core.system.coarse_ms(),
-        );
-        // Who has ended is not told any more.
+    fn signal_to(&self, life: Incarnation, signal: Signal) {
+        if self.core.pid().incarnation != life || !self.core.is_alive() {
+            // That life is over, and the next one has nothing to do with it.
+            return;
+        }
+        let body = Body::Signal(life, Box::new(signal));
+        let letter = self.core.plain_letter(body);
         if let Ok(wake) = self.mailbox.push(&mut Some(letter)) {
             self.wake(wake);
         }
+    }
+
+    fn discard(&self) {
+        self.settle(swarm_supervisors::Disposition::Removed);
     }
 
     fn kill(&self, reason: ExitReason) {
@@ -783,6 +854,7 @@ impl<A: Agent> AnyCell for Cell<A> {
     }
 
     fn refuse(&self, refusing: bool) {
+        self.seat.lock().rare().is_draining = refusing;
         if self.mailbox.gate() == Gate::Closed {
             return;
         }
@@ -800,8 +872,18 @@ impl<A: Agent> AnyCell for Cell<A> {
 
     fn is_settled(&self) -> bool {
         let seat = self.seat.lock();
-        seat.current.is_none() && seat.outgoing.is_empty() && self.mailbox.depth() == 0
-            || !self.core.is_alive()
+        let is_idle = seat.current.is_none()
+            && seat.outgoing.is_empty()
+            && seat.rare.as_ref().is_none_or(|rare| rare.stash.is_empty())
+            && self.mailbox.depth() == 0;
+        match self.core.state() {
+            ActorState::Stopped | ActorState::Ended => true,
+            ActorState::Starting | ActorState::Restarting => false,
+            ActorState::Running
+            | ActorState::Asleep
+            | ActorState::Paused
+            | ActorState::Draining => is_idle,
+        }
     }
 
     fn info(&self) -> ActorInfo {
@@ -895,23 +977,10 @@ impl<A: Agent> AnyCell for Cell<A> {
 
 impl<A: Agent> TimerTarget for Cell<A> {
     fn fired(&self, id: TimerId) {
-        let message = {
-            let mut seat = self.seat.lock();
-            match self.take_fired(&mut seat, id) {
-                None => return,
-                Some(Ok(message)) => {
-                    seat.rare().fired.insert(id);
-                    message
-                }
-                Some(Err(reason)) => {
-                    let remains = self.cut(&mut seat, reason.clone());
-                    drop(seat);
-                    self.report(remains, reason);
-                    return;
-                }
-            }
+        let Some(message) = self.take_fired(id) else {
+            return;
         };
-        let letter = Letter::new(Body::Timer(id, message), self.core.system.coarse_ms());
+        let letter = self.core.plain_letter(Body::Timer(id, message));
         if let Ok(wake) = self.mailbox.push(&mut Some(letter)) {
             self.wake(wake);
         }
@@ -919,30 +988,60 @@ impl<A: Agent> TimerTarget for Cell<A> {
 }
 
 impl<A: Agent> Cell<A> {
-    /// What a fired timer brings; an error when the agent's own code for it panicked.
-    fn take_fired(
-        &self,
-        seat: &mut Seat<A>,
-        id: TimerId,
-    ) -> Option<Result<A::Message, ExitReason>> {
-        let rare = seat.rare.as_mut()?;
-        let armed = rare.timers.get_mut(&id)?;
-        match &mut armed.what {
-            Scheduled::Once(_) => match rare.timers.remove(&id)?.what {
-                Scheduled::Once(message) => Some(Ok(message)),
-                Scheduled::Every(..) => None,
-            },
-            Scheduled::Every(period, make) => {
-                armed.at = (armed.at + *period).max(tokio::time::Instant::now());
-                self.core
-                    .system
-                    .timers()
-                    .arm(armed.at, id, self.this.clone());
-                if rare.fired.contains(&id) {
-                    return None;
+    /// What a fired timer brings. A repeated one makes its message by the agent's own code, without any lock; a panic there
+    /// ends the life.
+    fn take_fired(&self, id: TimerId) -> Option<A::Message> {
+        let (life, mut make) = {
+            let mut seat = self.seat.lock();
+            let rare = seat.rare.as_mut()?;
+            let armed = rare.timers.get_mut(&id)?;
+            match &mut armed.what {
+                Scheduled::Once(_) => {
+                    let Scheduled::Once(message) = rare.timers.remove(&id)?.what else {
+                        return None;
+                    };
+                    rare.fired.insert(id);
+                    return Some(message);
                 }
-                let _guard = crate::panics::Guard::enter();
-                Some(catch_unwind(AssertUnwindSafe(make)).map_err(crate::panics::reason))
+                Scheduled::Every(period, make) => {
+                    armed.at = (armed.at + *period).max(tokio::time::Instant::now());
+                    self.core
+                        .system
+                        .timers()
+                        .arm(armed.at, id, self.this.clone());
+                    if rare.fired.contains(&id) {
+                        return None;
+                    }
+                    (self.core.pid().incarnation, make.take()?)
+                }
+            }
+        };
+        let made = {
+            let _guard = crate::panics::Guard::enter();
+            catch_unwind(AssertUnwindSafe(&mut make)).map_err(crate::panics::reason)
+        };
+        let mut seat = self.seat.lock();
+        if self.core.pid().incarnation != life || !self.core.is_alive() {
+            return None;
+        }
+        match made {
+            Ok(message) => {
+                let rare = seat.rare.as_mut()?;
+                if let Some(Scheduled::Every(_, place)) =
+                    rare.timers.get_mut(&id).map(|armed| &mut armed.what)
+                {
+                    *place = Some(make);
+                    rare.fired.insert(id);
+                    return Some(message);
+                }
+                // Cancelled meanwhile.
+                None
+            }
+            Err(reason) => {
+                let remains = self.cut(&mut seat, reason.clone());
+                drop(seat);
+                self.report(remains, reason);
+                None
             }
         }
     }

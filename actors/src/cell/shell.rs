@@ -3,7 +3,10 @@
 //! ractor is paid per wake and sleep, not per message: the actor's `post_start` is the loop. What ractor gives is the
 //! task, its guard and the kill that cancels the loop at its next await.
 
-use super::{CONTROL_FAULT, CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life, Seat};
+use super::{
+    CONTROL_ALL, CONTROL_FAULT, CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Life,
+    Seat,
+};
 use crate::agent::{Agent, Failure, Message};
 use crate::ask::{AskHold, ReplyTo};
 use crate::dead_letters::DeathCause;
@@ -24,11 +27,11 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use swarm_protocols::{AclMessage, ExitReason, Limit};
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
 
 /// After how many turns in a row a shell lets others run. Without it an agent whose mailbox never empties would hold its
 /// worker.
@@ -40,157 +43,115 @@ const LINGER_AFTER: u32 = 2;
 /// How a shell is told to end.
 pub(crate) enum ShellHandle {
     Ractor(ActorRef<()>),
-    /// A bare task: for an agent at rest that is only woken to be stopped.
-    Task(AbortHandle),
-    Thread(thread_stop::Stop),
+    /// A bare task or a thread of its own: it looks at this flag whenever it awaits.
+    Flag(Arc<Notify>),
 }
 
 impl ShellHandle {
     pub(crate) fn end(&self) {
         match self {
             Self::Ractor(actor) => actor.kill(),
-            Self::Task(task) => task.abort(),
-            Self::Thread(stop) => stop.stop(),
+            Self::Flag(stop) => stop.notify_one(),
         }
     }
 }
 
-/// A one-shot stop flag for a dedicated thread's loop.
-pub(crate) mod thread_stop {
-    use std::sync::Arc;
-    use tokio::sync::Notify;
-
-    #[derive(Clone)]
-    pub(crate) struct Stop(Arc<Notify>);
-
-    impl Stop {
-        pub(crate) fn new() -> Self {
-            Self(Arc::new(Notify::new()))
-        }
-        pub(crate) fn stop(&self) {
-            self.0.notify_one();
-        }
-        pub(crate) async fn stopped(&self) {
-            self.0.notified().await;
-        }
-    }
-}
+/// Odd while the behaviour's code is being polled; each poll adds two. One per shell: code that was fenced off goes on
+/// counting in its own.
+#[derive(Default)]
+pub(crate) struct Progress(pub(crate) AtomicU32);
 
 struct Shell<A>(PhantomData<fn() -> A>);
 
-struct Post<A: Agent> {
-    cell: Arc<Cell<A>>,
-    epoch: u64,
-}
-
 impl<A: Agent> Actor for Shell<A> {
     type Msg = ();
-    type State = Post<A>;
-    type Arguments = Post<A>;
+    type State = Arc<Cell<A>>;
+    type Arguments = Arc<Cell<A>>;
 
     async fn pre_start(
         &self,
         _: ActorRef<()>,
-        post: Post<A>,
-    ) -> Result<Post<A>, ActorProcessingErr> {
-        Ok(post)
+        cell: Arc<Cell<A>>,
+    ) -> Result<Arc<Cell<A>>, ActorProcessingErr> {
+        Ok(cell)
     }
 
     async fn post_start(
         &self,
         myself: ActorRef<()>,
-        post: &mut Post<A>,
+        cell: &mut Arc<Cell<A>>,
     ) -> Result<(), ActorProcessingErr> {
-        run(&post.cell, post.epoch).await;
+        run(cell, ShellHandle::Ractor(myself.clone())).await;
         myself.stop(None);
         Ok(())
     }
 }
 
 /// Gives a cell a shell. The caller holds the claim: the mailbox said that there is no consumer.
+///
+/// Takes none of the cell's locks, so that anybody may send whatever locks they hold: the shell itself takes its place when
+/// it first runs, and goes if the cell was cut off in between.
 pub(crate) fn attach<A: Agent>(cell: &Arc<Cell<A>>) {
-    let epoch = {
-        let mut seat = cell.seat.lock();
-        if !matches!(seat.life, Life::Resting(_)) {
-            // It was cut off in between.
-            return;
-        }
-        seat.epoch += 1;
-        cell.core.set_state(ActorState::Running);
-        seat.epoch
-    };
     let is_stopping = cell.mailbox.control.load(Ordering::Acquire) & CONTROL_STOP != 0;
-    let handle = match cell.plan().placement {
-        Placement::Shared if is_stopping => Some(spawn_to_stop(cell, epoch)),
-        Placement::Shared => spawn_shared(cell, epoch),
-        Placement::Dedicated => spawn_dedicated(cell, epoch),
-    };
-    let Some(handle) = handle else {
-        cell.cut_off(ExitReason::error_text("its shell could not be started"));
-        return;
-    };
-    let mut seat = cell.seat.lock();
-    if seat.epoch == epoch {
-        seat.shell = Some(handle);
-    } else {
-        drop(seat);
-        handle.end();
+    match cell.plan().placement {
+        Placement::Shared if is_stopping => spawn_bare(cell),
+        Placement::Shared => spawn_shared(cell),
+        Placement::Dedicated => spawn_dedicated(cell),
     }
 }
 
-fn spawn_shared<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHandle> {
+fn spawn_shared<A: Agent>(cell: &Arc<Cell<A>>) {
     let _runtime = cell.core.system.enter();
-    let post = Post {
-        cell: cell.clone(),
-        epoch,
-    };
     // `pre_start` is ready at once, so the spawn is too; unless the calling task had used its budget up, hence unconstrained.
-    let spawn = tokio::task::unconstrained(Actor::spawn(None, Shell::<A>(PhantomData), post));
-    match spawn.now_or_never() {
-        Some(Ok((actor, _))) => Some(ShellHandle::Ractor(actor)),
-        Some(Err(_)) | None => None,
+    let spawn = Actor::spawn(None, Shell::<A>(PhantomData), cell.clone());
+    match tokio::task::unconstrained(spawn).now_or_never() {
+        Some(Ok(_)) => {}
+        Some(Err(_)) | None => spawn_bare(cell),
     }
 }
 
 /// What is only to clean up needs no actor: stopping ten thousand agents at rest would otherwise start as many.
-fn spawn_to_stop<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> ShellHandle {
+fn spawn_bare<A: Agent>(cell: &Arc<Cell<A>>) {
     let _runtime = cell.core.system.enter();
-    let cell = cell.clone();
-    let task = tokio::spawn(async move { run(&cell, epoch).await });
-    ShellHandle::Task(task.abort_handle())
+    let (stop, cell) = (Arc::new(Notify::new()), cell.clone());
+    tokio::spawn(async move {
+        let stopped = stop.clone();
+        tokio::select! {
+            () = run(&cell, ShellHandle::Flag(stop)) => {}
+            () = stopped.notified() => {}
+        }
+    });
 }
 
-fn spawn_dedicated<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) -> Option<ShellHandle> {
-    let stop = thread_stop::Stop::new();
-    let (theirs, cell) = (stop.clone(), cell.clone());
-    let name = cell
-        .core
-        .path
-        .as_str()
-        .chars()
-        .rev()
-        .take(15)
-        .collect::<Vec<_>>();
-    let name: String = name.into_iter().rev().collect();
-    std::thread::Builder::new()
-        .name(name)
+fn spawn_dedicated<A: Agent>(cell: &Arc<Cell<A>>) {
+    let (stop, theirs) = (Arc::new(Notify::new()), cell.clone());
+    // Threads' names have 15 characters: the end of the path says most.
+    let path = cell.core.path.as_str();
+    let name = path.get(path.len().saturating_sub(15)..).unwrap_or(path);
+    let spawned = std::thread::Builder::new()
+        .name(name.to_owned())
         .spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+            let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
-                .build()
-            else {
-                cell.cut_off(ExitReason::error_text("its thread has no runtime"));
-                return;
-            };
-            runtime.block_on(async {
-                tokio::select! {
-                    () = run(&cell, epoch) => {}
-                    () = theirs.stopped() => {}
+                .build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(async {
+                    let stopped = stop.clone();
+                    tokio::select! {
+                        () = run(&theirs, ShellHandle::Flag(stop)) => {}
+                        () = stopped.notified() => {}
+                    }
+                }),
+                Err(error) => {
+                    tracing::error!(path = %theirs.core.path, %error, "no runtime for a dedicated agent; it shares the workers");
+                    spawn_bare(&theirs);
                 }
-            });
-        })
-        .ok()?;
-    Some(ShellHandle::Thread(stop))
+            }
+        });
+    if let Err(error) = spawned {
+        tracing::error!(path = %cell.core.path, %error, "no thread for a dedicated agent; it shares the workers");
+        spawn_bare(cell);
+    }
 }
 
 /// What a shell is to do next.
@@ -215,6 +176,7 @@ enum Task<M> {
 struct Given {
     from: Sender,
     has_extra: bool,
+    wants_copy: bool,
     rare: Option<Box<Rare>>,
 }
 
@@ -236,23 +198,66 @@ struct Work<M> {
     commit_is_due: bool,
     /// How many asks it has answered in a row since it last had nothing to do.
     asks: u32,
+    progress: Arc<Progress>,
 }
 
-/// Lives one life after the other in the seat, until there is no more for this shell to do.
-async fn run<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) {
+/// Takes the shell's place, and lives one life after the other in the seat until there is no more for it to do. A panic of
+/// the agent's code where no turn is to blame (in a drop, in a hook) ends the life all the same.
+async fn run<A: Agent>(cell: &Arc<Cell<A>>, handle: ShellHandle) {
+    let progress = Arc::new(Progress::default());
+    let Some(epoch) = take_place(cell, handle, &progress) else {
+        return;
+    };
+    if let Err(payload) = AssertUnwindSafe(run_lives(cell, epoch, progress))
+        .catch_unwind()
+        .await
+    {
+        cell.cut_off_shell(epoch, panics::reason(payload));
+    }
+}
+
+/// The epoch of the new shell; `None` when there is nothing to run.
+fn take_place<A: Agent>(
+    cell: &Cell<A>,
+    handle: ShellHandle,
+    progress: &Arc<Progress>,
+) -> Option<u64> {
+    let mut seat = cell.seat.lock();
+    if !matches!(seat.life, Life::Resting(_)) {
+        return None;
+    }
+    seat.epoch += 1;
+    seat.shell = Some(handle);
+    seat.progress = Some(progress.clone());
+    cell.core.set_state(ActorState::Running);
+    Some(seat.epoch)
+}
+
+async fn run_lives<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64, progress: Arc<Progress>) {
     let mut work = Work {
         task: None,
         effects: Effects::new(),
         commit_is_due: false,
         asks: 0,
+        progress,
     };
     while let Some(agent) = poll_fn(|cx| sit_down(cell, epoch, cx)).await {
         let mut agent = Resident(Some(agent));
         if live(cell, epoch, &mut agent, &mut work).await {
             return;
         }
-        work.effects.clear();
-        work.commit_is_due = false;
+        work.discard();
+    }
+}
+
+impl<M> Work<M> {
+    /// Drops what a failed turn had asked for; the messages in it are the agent's code.
+    fn discard(&mut self) {
+        self.commit_is_due = false;
+        self.effects.stop = None;
+        self.effects.is_over_limit = false;
+        panics::drop_guarded(std::mem::take(&mut self.effects.list));
+        panics::drop_guarded(self.task.take());
     }
 }
 
@@ -296,7 +301,7 @@ async fn live<A: Agent>(
                     return true;
                 };
                 if let Err(reason) = take_turn(cell, epoch, behaviour, work).await {
-                    work.effects.clear();
+                    work.discard();
                     return end(cell, epoch, agent, reason, false);
                 }
                 work.commit_is_due = true;
@@ -306,13 +311,15 @@ async fn live<A: Agent>(
                     tokio::task::yield_now().await;
                 }
             }
-            Step::Flush => flush(cell, epoch).await,
+            Step::Flush => {
+                flush(cell, epoch, CONTROL_ALL & !CONTROL_STOP).await;
+            }
             Step::Sleep => {
                 if lie_down(cell, epoch, agent) {
                     return true;
                 }
             }
-            Step::Stop(reason) => return stop(cell, epoch, agent, reason).await,
+            Step::Stop(reason) => return stop(cell, epoch, agent, &work.progress, reason).await,
             Step::Leave => return true,
         }
     }
@@ -331,23 +338,25 @@ fn next_step<A: Agent>(
     }
     if work.commit_is_due {
         work.commit_is_due = false;
-        seat.current = None;
         if !work.effects.list.is_empty() {
             cell.commit(seat, &mut work.effects);
         }
+        seat.current = None;
         if let Some(reason) = work.effects.stop.take() {
             return Poll::Ready(Step::Stop(reason));
         }
     }
     let control = cell.mailbox.control.load(Ordering::Acquire);
     if control & CONTROL_STOP != 0 {
-        return Poll::Ready(Step::Stop(ExitReason::SHUTDOWN));
+        // What an init wanted to stop with, or else the supervisor's word.
+        let reason = seat.rare.as_mut().and_then(|rare| rare.stop.take());
+        return Poll::Ready(Step::Stop(reason.unwrap_or(ExitReason::SHUTDOWN)));
     }
     if !seat.outgoing.is_empty() {
         return Poll::Ready(Step::Flush);
     }
     if control & CONTROL_PAUSE != 0 {
-        if cell.mailbox.park(cx.waker(), CONTROL_PAUSE) {
+        if cell.mailbox.park(cx.waker(), CONTROL_ALL & !CONTROL_STOP) {
             return Poll::Pending;
         }
         cx.waker().wake_by_ref();
@@ -396,7 +405,7 @@ fn next_step<A: Agent>(
         return Poll::Pending;
     }
     // A flag that went up between the look above and the parking has the consumer run once more.
-    if cell.mailbox.control.load(Ordering::Acquire) & !CONTROL_PAUSE != 0 {
+    if cell.mailbox.control.load(Ordering::Acquire) != 0 {
         cx.waker().wake_by_ref();
     }
     Poll::Pending
@@ -434,13 +443,9 @@ fn begin<A: Agent>(
         .get_or_insert_with(|| Box::new(FlightRecorder::new()))
         .record(record);
     let mut rare: Option<Box<Rare>> = None;
-    let (mut acl, mut copy) = (None, None);
+    let mut acl = None;
     match &letter.body {
-        Body::Message(message) => {
-            if seat.wants_copy {
-                copy = message.copy().map(Box::new);
-            }
-        }
+        Body::Message(_) => {}
         Body::Acl(message) => {
             acl = Some(message.clone());
             if let Some(port) = letter.ask.as_ref().and_then(AskHold::acl_port) {
@@ -458,6 +463,7 @@ fn begin<A: Agent>(
     let given = Given {
         from: letter.sender,
         has_extra: letter.extra.is_some(),
+        wants_copy: seat.wants_copy,
         rare,
     };
     seat.current = Some(Current {
@@ -466,7 +472,7 @@ fn begin<A: Agent>(
         ask: letter.ask,
         acl,
         extra: letter.extra,
-        copy,
+        copy: None,
     });
     *task = Some(Task::Letter(letter.body, given));
     true
@@ -504,6 +510,17 @@ async fn take_turn<A: Agent>(
         Some(Task::Letter(body, given)) => (body.kind(), given.from),
         Some(Task::Continue | Task::Fault(_)) | None => (LetterKind::Continue, Sender::NONE),
     };
+    if let Some(Task::Letter(Body::Message(message), given)) = &work.task
+        && given.wants_copy
+    {
+        let copy = guarded(|| message.copy())?;
+        let mut seat = cell.seat.lock();
+        if seat.epoch == epoch
+            && let Some(current) = &mut seat.current
+        {
+            current.copy = copy.map(Box::new);
+        }
+    }
     let view = (!hooks.turn.is_empty()).then(|| TurnView {
         path: &core.path,
         pid: core.pid(),
@@ -513,11 +530,12 @@ async fn take_turn<A: Agent>(
     let began = view.as_ref().map(|_| tokio::time::Instant::now());
     if let Some(view) = &view {
         for hook in &hooks.turn {
-            hook.before(view).map_err(ExitReason::error_text)?;
+            guarded(|| hook.before(view))?.map_err(ExitReason::error_text)?;
         }
     }
     let span = tracing::trace_span!("turn", path = %core.path, kind = kind.as_str());
     let ended = {
+        let progress = &*work.progress;
         let future = handle(cell, epoch, agent, &mut work.task, &mut work.effects);
         let mut future = pin!(future);
         let mut first = true;
@@ -525,7 +543,7 @@ async fn take_turn<A: Agent>(
         let polled = poll_fn(|cx| {
             if first {
                 first = false;
-                Poll::Ready(poll_guarded(core, &span, || future.as_mut().poll(cx)))
+                Poll::Ready(poll_guarded(progress, &span, || future.as_mut().poll(cx)))
             } else {
                 Poll::Ready(Poll::Pending)
             }
@@ -534,7 +552,7 @@ async fn take_turn<A: Agent>(
         match polled {
             Poll::Ready(ended) => ended,
             Poll::Pending => {
-                let rest = poll_fn(|cx| poll_guarded(core, &span, || future.as_mut().poll(cx)));
+                let rest = poll_fn(|cx| poll_guarded(progress, &span, || future.as_mut().poll(cx)));
                 match cell.plan().turn_deadline {
                     None => rest.await,
                     Some(deadline) => match tokio::time::timeout(deadline, rest).await {
@@ -568,7 +586,7 @@ async fn take_turn<A: Agent>(
             Err(reason) => TurnEnd::Failed(reason.clone()),
         };
         for hook in hooks.turn.iter().rev() {
-            hook.after(view, &end, began.elapsed());
+            guarded(|| hook.after(view, &end, began.elapsed()))?;
         }
     }
     ended
@@ -578,22 +596,26 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Calls other people's code that belongs to a turn: its panic is the turn's.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, ExitReason> {
+    let _guard = panics::Guard::enter();
+    catch_unwind(AssertUnwindSafe(call)).map_err(panics::reason)
+}
+
 /// Polls the behaviour's code: its panic is caught, and the watchdog can see that it is inside.
 fn poll_guarded(
-    core: &super::core::CellCore,
+    progress: &Progress,
     span: &tracing::Span,
     poll: impl FnOnce() -> Poll<Result<(), Failure>>,
 ) -> Poll<Result<(), ExitReason>> {
-    let progress = core.progress.load(Ordering::Relaxed);
-    core.progress
-        .store(progress.wrapping_add(1), Ordering::Relaxed);
+    let count = progress.0.load(Ordering::Relaxed);
+    progress.0.store(count.wrapping_add(1), Ordering::Relaxed);
     let polled = {
         let _guard = panics::Guard::enter();
         let _span = span.enter();
         catch_unwind(AssertUnwindSafe(poll))
     };
-    core.progress
-        .store(progress.wrapping_add(2), Ordering::Relaxed);
+    progress.0.store(count.wrapping_add(2), Ordering::Relaxed);
     match polled {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
@@ -678,6 +700,7 @@ async fn stop<A: Agent>(
     cell: &Cell<A>,
     epoch: u64,
     agent: &mut Resident<A>,
+    progress: &Progress,
     reason: ExitReason,
 ) -> bool {
     let mut reason = reason;
@@ -688,10 +711,15 @@ async fn stop<A: Agent>(
             behaviour.terminate(&told).await;
             Ok(())
         });
-        let ended =
-            poll_fn(|cx| poll_guarded(&cell.core, &span, || cleanup.as_mut().poll(cx))).await;
-        if let Err(panic) = ended {
-            reason = panic;
+        let ended = poll_fn(|cx| poll_guarded(progress, &span, || cleanup.as_mut().poll(cx)));
+        let ended = match cell.plan().turn_deadline {
+            None => ended.await,
+            Some(deadline) => tokio::time::timeout(deadline, ended)
+                .await
+                .unwrap_or(Err(ExitReason::Limit(Limit::TurnTime))),
+        };
+        if let Err(failed) = ended {
+            reason = failed;
         }
     }
     end(cell, epoch, agent, reason, true)
@@ -710,6 +738,7 @@ fn lie_down<A: Agent>(cell: &Cell<A>, epoch: u64, agent: &mut Resident<A>) -> bo
         seat.life = Life::Resting(behaviour);
     }
     seat.shell = None;
+    seat.progress = None;
     seat.recorder = None;
     seat.ready.shrink();
     cell.core.set_state(ActorState::Asleep);
@@ -719,17 +748,19 @@ fn lie_down<A: Agent>(cell: &Cell<A>, epoch: u64, agent: &mut Resident<A>) -> bo
 }
 
 /// Delivers what the outgoing queue holds, waiting for room at the receivers, each at most the system's send limit.
-pub(crate) async fn flush<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64) {
+/// Control flags but those `ignored` interrupt it. True when all is delivered.
+pub(crate) async fn flush<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64, ignored: u8) -> bool {
     loop {
         let limit = cell.core.system.send_limit();
-        let first = poll_fn(|cx| flush_first(cell, epoch, cx));
+        let first = poll_fn(|cx| flush_first(cell, epoch, ignored, cx));
         match tokio::time::timeout(limit, first).await {
             Ok(Flushed::One) => {}
-            Ok(Flushed::All | Flushed::Interrupted) => return,
+            Ok(Flushed::All) => return true,
+            Ok(Flushed::Interrupted) => return false,
             Err(_) => {
                 let mut seat = cell.seat.lock();
                 if seat.epoch != epoch {
-                    return;
+                    return false;
                 }
                 if let Some(mut out) = seat.outgoing.pop_front() {
                     drop(seat);
@@ -746,7 +777,12 @@ enum Flushed {
     Interrupted,
 }
 
-fn flush_first<A: Agent>(cell: &Cell<A>, epoch: u64, cx: &mut Context<'_>) -> Poll<Flushed> {
+fn flush_first<A: Agent>(
+    cell: &Cell<A>,
+    epoch: u64,
+    ignored: u8,
+    cx: &mut Context<'_>,
+) -> Poll<Flushed> {
     let mut seat = cell.seat.lock();
     if seat.epoch != epoch {
         return Poll::Ready(Flushed::Interrupted);
@@ -759,7 +795,7 @@ fn flush_first<A: Agent>(cell: &Cell<A>, epoch: u64, cx: &mut Context<'_>) -> Po
         return Poll::Ready(Flushed::One);
     }
     // So that a stop is seen at once. Letters that come meanwhile wake it for nothing; that is cheap enough.
-    if !cell.mailbox.park(cx.waker(), CONTROL_PAUSE | CONTROL_SLEEP) {
+    if !cell.mailbox.park(cx.waker(), ignored) {
         return Poll::Ready(Flushed::Interrupted);
     }
     Poll::Pending

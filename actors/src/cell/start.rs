@@ -1,7 +1,7 @@
 //! How lives begin: the start function of a child spec, which finds its cell again and puts the next life into it.
 
 use super::end::CellChild;
-use super::{CONTROL_STOP, Cell, Life};
+use super::{CONTROL_ALL, CONTROL_STOP, Cell, Life};
 use crate::agent::{Agent, Init};
 use crate::events::What;
 use crate::info::ActorState;
@@ -14,10 +14,12 @@ use crate::system::{System, WeakSystem};
 use crate::turn::{Effects, Turn};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use swarm_protocols::{ExitReason, Incarnation, Pid};
+use std::task::{Poll, Waker};
+use swarm_protocols::{ExitReason, Incarnation, Limit, Pid};
 use swarm_supervisors::{Child, Disposition, Link, StartChild, StartError, Started};
 
 /// The start function of an agent's child spec.
@@ -91,6 +93,15 @@ impl<A: Agent> Attempt<A> {
             core.restarts.fetch_add(1, Ordering::Relaxed);
         }
         core.set_state(ActorState::Starting);
+        // Whatever was said to the last life is not for this one.
+        cell.mailbox
+            .control
+            .fetch_and(!CONTROL_ALL, Ordering::AcqRel);
+        if let Some(rare) = &mut seat.rare {
+            rare.is_killed = false;
+            rare.decided = None;
+            rare.stop = None;
+        }
         seat.link = Some(link.clone());
         drop(seat);
         Ok(Self {
@@ -120,16 +131,39 @@ impl<A: Agent> Attempt<A> {
         .catch_unwind();
         let mut init = std::pin::pin!(init);
         let ended = std::future::poll_fn(|cx| {
+            if self.is_killed_or_notes(cx.waker()) {
+                return Poll::Ready(None);
+            }
             let _guard = panics::Guard::enter();
-            init.as_mut().poll(cx)
+            init.as_mut().poll(cx).map(Some)
         })
         .await;
+        let Some(ended) = ended else {
+            return Err(StartError::Failed(ExitReason::Killed));
+        };
         match ended {
             Ok((_, _, Ok(Init::Ignore))) => Err(StartError::Ignore),
+            Ok((_, effects, Ok(_))) if effects.is_over_limit => {
+                Err(StartError::Failed(ExitReason::Limit(Limit::Effects)))
+            }
             Ok((agent, effects, Ok(init))) => Ok((agent, effects, init)),
             Ok((_, _, Err(failure))) => Err(StartError::Failed(ExitReason::error(&*failure))),
             Err(payload) => Err(StartError::Failed(panics::reason(payload))),
         }
+    }
+
+    /// Whether it was killed; if not, who is to be woken when it is.
+    fn is_killed_or_notes(&self, waker: &Waker) -> bool {
+        let mut seat = self.cell.seat.lock();
+        let rare = seat.rare();
+        if rare.is_killed {
+            return true;
+        }
+        match &rare.init {
+            Some(known) if known.will_wake(waker) => {}
+            _ => rare.init = Some(waker.clone()),
+        }
+        false
     }
 
     fn succeed(
@@ -157,7 +191,15 @@ impl<A: Agent> Attempt<A> {
                 }
             }
         }
-        cell.mailbox.set_gate(Gate::Open);
+        let is_draining = seat.rare.as_ref().is_some_and(|rare| rare.is_draining);
+        if let Some(rare) = &mut seat.rare {
+            rare.init = None;
+        }
+        cell.mailbox.set_gate(if is_draining {
+            Gate::Refusing
+        } else {
+            Gate::Open
+        });
         cell.commit(&mut seat, &mut effects);
         let plan = cell.plan();
         core.may_sleep
@@ -168,6 +210,7 @@ impl<A: Agent> Attempt<A> {
         // A stop that init asked for is carried out by the shell, like any other.
         let stop = effects.stop.take();
         if stop.is_some() {
+            seat.rare().stop = stop.clone();
             cell.mailbox
                 .control
                 .fetch_or(CONTROL_STOP, Ordering::AcqRel);
@@ -201,32 +244,52 @@ impl<A: Agent> Attempt<A> {
 }
 
 impl<A: Agent> Drop for Attempt<A> {
+    /// Undoes what the start has begun: what an ask within init had committed, and the life itself.
     fn drop(&mut self) {
         if self.is_over {
             return;
         }
         let cell = &self.cell;
+        let core = &cell.core;
         let mut seat = cell.seat.lock();
         seat.link = None;
+        let mut timers = BTreeMap::new();
+        let mut decided = None;
+        if let Some(rare) = &mut seat.rare {
+            rare.init = None;
+            rare.is_killed = false;
+            timers = std::mem::take(&mut rare.timers);
+            rare.fired.clear();
+            decided = rare.decided.take();
+        }
         // A start that failed was no life. A cell that never ran is not there; one that did waits for its supervisor's
         // decision, as before.
-        let is_first = cell.core.incarnation.fetch_sub(1, Ordering::AcqRel) == 1;
+        let pid = core.pid();
+        let is_first = core.incarnation.fetch_sub(1, Ordering::AcqRel) == 1;
         if !is_first {
-            cell.core.restarts.fetch_sub(1, Ordering::Relaxed);
+            core.restarts.fetch_sub(1, Ordering::Relaxed);
         }
-        cell.core.set_state(if is_first {
+        core.set_state(if is_first {
             ActorState::Stopped
         } else {
             self.before
         });
+        let news = core.end_of_life(pid, ExitReason::NoProc);
         drop(seat);
+        for (id, armed) in &timers {
+            core.system.timers().disarm(armed.at, *id);
+        }
+        panics::drop_guarded(timers);
+        news.tell();
         if let Some(name) = &cell.plan().registered
             && self.before != ActorState::Restarting
         {
-            cell.core.system.names().release(name, cell.core.address);
+            core.system.names().release(name, core.address);
         }
         if is_first {
-            cell.core.system.forget(&cell.core);
+            core.system.forget(core);
+        } else if let Some(disposition) = decided {
+            cell.settle(disposition);
         }
     }
 }
@@ -240,9 +303,19 @@ impl<A: Agent> Child for CellChild<A> {
     }
 
     fn signal(&self) {
-        if self.is_present() {
-            self.cell.raise(CONTROL_STOP);
-        }
+        let wake = {
+            // Under the lock: a life that ends meanwhile must not leave the word to the next one.
+            let _seat = self.cell.seat.lock();
+            if !self.is_present() || !self.cell.core.is_alive() {
+                return;
+            }
+            self.cell
+                .mailbox
+                .control
+                .fetch_or(CONTROL_STOP, Ordering::AcqRel);
+            self.cell.mailbox.wake_consumer()
+        };
+        self.cell.wake(wake);
     }
 
     fn kill(&self) {
@@ -252,9 +325,20 @@ impl<A: Agent> Child for CellChild<A> {
     }
 
     fn settle(&self, disposition: Disposition) {
-        if self.is_present() {
-            self.cell.settle(disposition);
+        {
+            let mut seat = self.cell.seat.lock();
+            let present = self.cell.core.incarnation.load(Ordering::Acquire);
+            if present != self.incarnation.0 {
+                if present == self.incarnation.0 + 1
+                    && self.cell.core.state() == ActorState::Starting
+                {
+                    // If that start does not succeed, this is what becomes of the cell.
+                    seat.rare().decided = Some(disposition);
+                }
+                return;
+            }
         }
+        self.cell.settle(disposition);
     }
 }
 
