@@ -37,6 +37,9 @@ use tokio::time::Instant;
 /// How long a send out of a turn waits for room at its receiver before it becomes a dead letter `overloaded`.
 pub const SEND_LIMIT_DEFAULT: Duration = Duration::from_secs(5);
 
+/// How many supervisors are listed before those that have ended are left out.
+const ENDED_SUPERVISORS_MAX: usize = 4096;
+
 /// How many crash reports are kept; the oldest go first.
 pub const CRASH_REPORTS_DEFAULT: usize = 256;
 
@@ -757,11 +760,14 @@ impl Observer for Witness {
                 reason,
             } => {
                 let mut supervisors = system.0.supervisors.write();
-                if supervisors
-                    .get(supervisor)
-                    .is_some_and(|line| line.pid == *pid)
+                if let Some(line) = supervisors.get_mut(supervisor)
+                    && line.pid == *pid
                 {
-                    supervisors.remove(supervisor);
+                    line.state = ActorState::Stopped;
+                }
+                if supervisors.len() > ENDED_SUPERVISORS_MAX {
+                    // Dynamic ones that come and go would fill the table; what is stopped can be asked of its supervisor.
+                    supervisors.retain(|_, line| line.state.is_alive());
                 }
                 drop(supervisors);
                 system.publish(
