@@ -297,7 +297,7 @@ fn steps(n: u32) -> (u64, u64) {
         let child = ChildSpec::new(id(n), Arc::new(Nothing));
         places.extend(ask(
             &mut core,
-            Request::StartChild(Contained::new(Arc::new(child))),
+            Request::StartChild(Contained::new(Box::new(child))),
         ));
     }
     let started = core.steps();

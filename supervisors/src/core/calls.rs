@@ -1,14 +1,13 @@
 //! Calls: what can be asked of a supervisor at run time.
 
 use super::{
-    Action, Activity, Answer, Contained, Core, Request, Row, SlotKey, StartWhy, State, StopWhy,
-    shared,
+    Action, Activity, Answer, Contained, Core, Recipe, Request, Row, SlotKey, StartWhy, State,
+    StopWhy, Template,
 };
 use crate::child::StartError;
 use crate::spec::{ChildSpec, SpecError, Strategy, SupervisorSpec, check_child};
 use crate::supervisor::{Args, CallError, ChildKey, Counts, SpecView};
 use std::collections::HashSet;
-use std::sync::Arc;
 use swarm_protocols::Name;
 
 impl Core {
@@ -70,7 +69,7 @@ impl Core {
         }
     }
 
-    fn on_start_child(&mut self, ticket: u64, spec: Contained<Arc<ChildSpec>>) {
+    fn on_start_child(&mut self, ticket: u64, spec: Contained<Box<ChildSpec>>) {
         if self.is_simple() {
             self.answer(ticket, Err(CallError::SimpleOneForOne));
             return;
@@ -84,7 +83,8 @@ impl Core {
             return;
         }
         let name = spec.id.clone();
-        let key = self.slots.push(spec, name, None);
+        let recipe = Recipe::from(*spec.into_inner());
+        let key = self.slots.push(recipe, name, None);
         self.start(key, StartWhy::Added { ticket });
     }
 
@@ -108,7 +108,7 @@ impl Core {
             },
             None => self.next_name(&template.id),
         };
-        let key = self.slots.push(template, name, args);
+        let key = self.slots.push(template.recipe, name, args);
         self.start(key, StartWhy::Added { ticket });
     }
 
@@ -116,8 +116,8 @@ impl Core {
         match self.slots.by_name(name) {
             None => Ok(()),
             Some(key) => Err(match self.slots.at(key).state {
-                State::Running(pid) => CallError::AlreadyStarted(pid),
-                State::Stopped | State::Restarting | State::Delayed(_) => CallError::AlreadyPresent,
+                State::Running => CallError::AlreadyStarted(self.slots.at(key).running_pid()),
+                State::Stopped | State::Restarting | State::Delayed => CallError::AlreadyPresent,
             }),
         }
     }
@@ -169,8 +169,8 @@ impl Core {
         let slot = self.find(key)?;
         match self.slots.at(slot).state {
             State::Stopped => Ok(slot),
-            State::Restarting | State::Delayed(_) => Err(CallError::Restarting),
-            State::Running(_) => Err(CallError::Running),
+            State::Restarting | State::Delayed => Err(CallError::Restarting),
+            State::Running => Err(CallError::Running),
         }
     }
 
@@ -195,13 +195,15 @@ impl Core {
     fn spec(&mut self, key: &ChildKey) -> Result<SpecView, CallError> {
         if let (Some(template), ChildKey::Id(id)) = (&self.template, key) {
             return if template.id == *id {
-                Ok(SpecView::from(&***template))
+                Ok(template.recipe.view(id))
             } else {
                 Err(CallError::NotFound)
             };
         }
         let slot = self.find(key)?;
-        Ok(SpecView::from(&**self.slots.at(slot).spec))
+        let slot = self.slots.at(slot);
+        let id = self.template.as_ref().map_or(&slot.name, |t| &t.id);
+        Ok(slot.recipe.view(id))
     }
 
     /// Takes over a new configuration without touching what runs (otp.md A12).
@@ -226,7 +228,7 @@ impl Core {
         }
         self.flags = spec.flags;
         if self.is_simple() {
-            self.template = spec.children.into_iter().next().map(shared);
+            self.template = spec.children.into_iter().next().map(Template::from);
             return Ok(());
         }
         let mut left = self.slots.keys_in_order();
@@ -236,10 +238,10 @@ impl Core {
             let name = child.id.clone();
             let key = match self.slots.by_name(&name) {
                 Some(key) => {
-                    self.slots.at_mut(key).spec = shared(child);
+                    self.slots.at_mut(key).recipe = child.into();
                     key
                 }
-                None => self.slots.push(shared(child), name, None),
+                None => self.slots.push(child.into(), name, None),
             };
             self.slots.at_mut(key).is_static = true;
             named.insert(key);
@@ -259,6 +261,6 @@ fn row(key: SlotKey, slot: &super::Slot, simple: bool) -> Row {
         id: (!simple).then(|| slot.name.clone()),
         name: slot.name.clone(),
         state: slot.child_state(),
-        child_type: slot.spec.child_type,
+        child_type: slot.recipe.child_type,
     }
 }

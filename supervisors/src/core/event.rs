@@ -1,11 +1,11 @@
 //! What the core is told, and what it wants done.
 
+use super::recipe::Recipe;
 use crate::child::{Disposition, StartError};
 use crate::contain::Contained;
 use crate::report::{Context, Offender, ReportReason};
 use crate::spec::{ChildSpec, ChildType, SupervisorSpec};
 use crate::supervisor::{Args, CallError, ChildKey, ChildState, Counts, SpecView};
-use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::{ExitReason, Name, Pid};
 
@@ -88,7 +88,7 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Request {
     /// Add a child and start it.
-    StartChild(Contained<Arc<ChildSpec>>),
+    StartChild(Contained<Box<ChildSpec>>),
     /// Start an instance of the template.
     StartInstance(Option<Name>, Option<Contained<Args>>),
     /// Stop a child.
@@ -159,7 +159,7 @@ pub enum Action {
         /// The last part of its path.
         name: Name,
         /// What to start.
-        spec: Contained<Arc<ChildSpec>>,
+        recipe: Recipe,
         /// The arguments of an instance.
         args: Option<Contained<Args>>,
         /// Whether init named it.

@@ -6,6 +6,7 @@
 
 mod calls;
 mod event;
+mod recipe;
 mod restart;
 mod slots;
 mod start;
@@ -17,11 +18,12 @@ pub use event::{Action, Answer, Event, Outcome, Request, Retry, Row, SlotKey, Ti
 
 use crate::child::{Disposition, StartError};
 use crate::report::{Context, Offender, OffenderPid, ReportReason};
-use crate::spec::{ChildSpec, SpecError, Strategy, SupervisorFlags, SupervisorSpec};
+use crate::spec::{SpecError, Strategy, SupervisorFlags, SupervisorSpec};
 use crate::supervisor::CallError;
+pub use recipe::Recipe;
+use recipe::Template;
 use slots::{Slot, Slots, State};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::ExitReason;
 use window::RestartWindow;
@@ -30,7 +32,7 @@ use window::RestartWindow;
 pub struct Core {
     flags: SupervisorFlags,
     /// Under `simple_one_for_one`: what the instances are made from.
-    template: Option<Contained<Arc<ChildSpec>>>,
+    template: Option<Template>,
     slots: Slots,
     window: RestartWindow,
     activity: Activity,
@@ -107,7 +109,7 @@ impl Core {
         let mut core = Self {
             flags: spec.flags,
             template: None,
-            slots: Slots::default(),
+            slots: Slots::with_capacity(spec.children.len()),
             window: RestartWindow::default(),
             activity: Activity::Idle,
             waiting: VecDeque::new(),
@@ -122,11 +124,11 @@ impl Core {
         };
         let mut children = spec.children.into_iter();
         if core.is_simple() {
-            core.template = children.next().map(shared);
+            core.template = children.next().map(Template::from);
         } else {
             for child in children {
                 let name = child.id.clone();
-                let key = core.slots.push(shared(child), name, None);
+                let key = core.slots.push(child.into(), name, None);
                 core.slots.at_mut(key).is_static = true;
             }
         }
@@ -224,7 +226,7 @@ impl Core {
             | Activity::Starting { .. }
             | Activity::Stopping { .. }
             | Activity::Reconfiguring { .. } => {
-                self.slots.at_mut(slot).exited = Some(reason.clone());
+                self.slots.at_mut(slot).exited = Some(Box::new(reason.clone()));
                 self.waiting.push_back(Event::Exited { slot, life, reason });
             }
             Activity::Ended => {}
@@ -253,7 +255,7 @@ impl Core {
     fn is_running_life(&self, slot: SlotKey, life: u64) -> bool {
         self.slots
             .get(slot)
-            .is_some_and(|s| s.life == life && matches!(s.state, State::Running(_)))
+            .is_some_and(|s| s.life == life && s.state == State::Running)
     }
 
     fn act(&mut self, action: Action) {
@@ -282,9 +284,7 @@ impl Core {
 
     /// Takes the child and its spec away for good.
     fn remove(&mut self, key: SlotKey) {
-        if let State::Delayed(timer) = self.slots.at(key).state {
-            self.cancel_delay(timer);
-        }
+        self.cancel_delay(key);
         self.act(Action::Settle(key, Disposition::Removed));
         self.act(Action::Forget(key));
         self.slots.remove(key);
@@ -302,16 +302,12 @@ impl Core {
         Offender {
             pid: slot.pid.map_or(OffenderPid::Undefined, OffenderPid::Pid),
             id: slot.name.clone(),
-            restart: slot.spec.restart,
-            significant: slot.spec.significant,
-            shutdown: slot.spec.shutdown,
-            child_type: slot.spec.child_type,
+            restart: slot.recipe.restart,
+            significant: slot.recipe.significant,
+            shutdown: slot.recipe.shutdown,
+            child_type: slot.recipe.child_type,
         }
     }
-}
-
-fn shared(spec: ChildSpec) -> Contained<Arc<ChildSpec>> {
-    Contained::new(Arc::new(spec))
 }
 
 /// How a failed start looks to the caller who asked for it.

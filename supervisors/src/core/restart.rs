@@ -34,7 +34,7 @@ impl Core {
     /// A child ended and is not restarted; where it is significant, that may end the supervisor.
     fn end_for_good(&mut self, key: SlotKey) {
         let slot = self.slots.at(key);
-        let significant = slot.spec.significant;
+        let significant = slot.recipe.significant;
         if self.is_simple() || slot.is_temporary() {
             self.remove(key);
         } else {
@@ -49,7 +49,7 @@ impl Core {
                     && !self
                         .slots
                         .in_order()
-                        .any(|(_, slot)| slot.spec.significant && slot.state != State::Stopped)
+                        .any(|(_, slot)| slot.recipe.significant && slot.state != State::Stopped)
             }
         };
         if shut_down {
@@ -58,13 +58,13 @@ impl Core {
     }
 
     fn restart_or_delay(&mut self, key: SlotKey) {
-        match self.slots.at(key).spec.restart_delay {
+        match self.slots.at(key).recipe.restart_delay() {
             None => self.restart(key),
             Some(backoff) => {
                 let now = self.now;
-                let slot = self.slots.at_mut(key);
-                if now.saturating_sub(slot.started_at) > backoff.cap {
-                    slot.attempts = 0;
+                let delays = self.slots.at_mut(key).delays.get_or_insert_default();
+                if now.saturating_sub(delays.started_at) > backoff.cap {
+                    delays.attempts = 0;
                 }
                 self.settle(key, Disposition::Restarting);
                 self.delay(key, backoff);
@@ -122,7 +122,7 @@ impl Core {
     pub(super) fn try_again(&mut self, key: SlotKey) {
         self.activity = Activity::Idle;
         let slot = self.slots.at_mut(key);
-        if let Some(backoff) = slot.spec.restart_delay {
+        if let Some(backoff) = slot.recipe.restart_delay() {
             self.delay(key, backoff);
             return;
         }
@@ -156,19 +156,27 @@ impl Core {
     }
 
     fn delay(&mut self, key: SlotKey, backoff: Backoff) {
-        let slot = self.slots.at_mut(key);
-        let attempts = slot.attempts;
-        slot.attempts = attempts.saturating_add(1);
+        let delays = self.slots.at_mut(key).delays.get_or_insert_default();
+        let attempts = delays.attempts;
+        delays.attempts = attempts.saturating_add(1);
         let chance = mix(self.jitter_seed, self.jitters);
         self.jitters += 1;
         let timer = self.set_timer(delay_of(backoff, attempts, chance));
-        self.slots.at_mut(key).state = State::Delayed(timer);
+        let slot = self.slots.at_mut(key);
+        slot.state = State::Delayed;
+        slot.delays.get_or_insert_default().timer = Some(timer);
         self.delays.insert(timer, key);
     }
 
-    pub(super) fn cancel_delay(&mut self, timer: TimerId) {
-        self.delays.remove(&timer);
-        self.act(Action::CancelTimer(timer));
+    /// The attempt that waits, if one does, is not made.
+    pub(super) fn cancel_delay(&mut self, key: SlotKey) {
+        let slot = self.slots.at_mut(key);
+        if slot.state == State::Delayed
+            && let Some(timer) = slot.delays.as_mut().and_then(|delays| delays.timer.take())
+        {
+            self.delays.remove(&timer);
+            self.act(Action::CancelTimer(timer));
+        }
     }
 
     pub(super) fn on_delay_over(&mut self, timer: TimerId) {

@@ -1,30 +1,32 @@
 //! The children of one supervisor: who they are, in which order they were started, and how to find one.
 
 use super::event::{SlotKey, TimerId};
+use super::recipe::Recipe;
 use crate::child::Disposition;
 use crate::contain::Contained;
-use crate::spec::{ChildSpec, ChildType, Restart, Shutdown};
+use crate::spec::{ChildType, Restart, Shutdown};
 use crate::supervisor::{Args, ChildState};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::{ExitReason, Name, Pid};
 
 /// What one child is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    Running(Pid),
+    /// The life that the slot's pid names.
+    Running,
     /// Nothing runs, and nothing is under way that would change it (OTP: `undefined`).
     Stopped,
     /// An attempt failed; the message that asks for the next one is in the queue.
     Restarting,
-    /// The next attempt waits for this timer.
-    Delayed(TimerId),
+    /// The next attempt waits for a timer.
+    Delayed,
 }
 
+/// One child. What few children have anything of is boxed: there may be a million of them.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) spec: Contained<Arc<ChildSpec>>,
+    pub(super) recipe: Recipe,
     /// The last part of its path: the spec's id, or the instance's own name.
     pub(super) name: Name,
     /// Its place in the start order.
@@ -33,46 +35,61 @@ pub(super) struct Slot {
     /// Which start the running life came from. Exits of other lives are stale.
     pub(super) life: u64,
     /// That the running life has ended is known, but it was not its turn yet.
-    pub(super) exited: Option<ExitReason>,
+    pub(super) exited: Option<Box<ExitReason>>,
     /// The last life.
     pub(super) pid: Option<Pid>,
-    pub(super) args: Option<Contained<Args>>,
+    pub(super) args: Option<Box<Contained<Args>>>,
     /// Named by init: it comes back with the next life of the supervisor.
     pub(super) is_static: bool,
     pub(super) disposition: Option<Disposition>,
-    /// How many delayed attempts were made in a row.
+    /// Where the spec wants a delay before restarts.
+    pub(super) delays: Option<Box<Delays>>,
+}
+
+/// The delayed restarts of one child.
+#[derive(Debug, Default)]
+pub(super) struct Delays {
+    /// How many attempts were made in a row.
     pub(super) attempts: u32,
     pub(super) started_at: Duration,
+    /// What the next attempt waits for.
+    pub(super) timer: Option<TimerId>,
 }
 
 impl Slot {
     pub(super) fn restart(&self) -> Restart {
-        self.spec.restart
+        self.recipe.restart
     }
 
     pub(super) fn is_temporary(&self) -> bool {
-        self.spec.restart == Restart::Temporary
+        self.recipe.restart == Restart::Temporary
     }
 
     pub(super) fn shutdown(&self) -> Shutdown {
-        self.spec.shutdown
+        self.recipe.shutdown
     }
 
     pub(super) fn child_state(&self) -> ChildState {
         match self.state {
-            State::Running(pid) => ChildState::Running(pid),
+            State::Running => ChildState::Running(self.running_pid()),
             State::Stopped => ChildState::Stopped,
-            State::Restarting | State::Delayed(_) => ChildState::Restarting,
+            State::Restarting | State::Delayed => ChildState::Restarting,
         }
+    }
+
+    /// The life that is running, when one is.
+    pub(super) fn running_pid(&self) -> Pid {
+        self.pid
+            .expect("the pid is noted before the state says that it runs")
     }
 
     /// Alive as far as is known, which includes exits that are known but not handled yet.
     pub(super) fn is_active(&self) -> bool {
-        matches!(self.state, State::Running(_)) && self.exited.is_none()
+        self.state == State::Running && self.exited.is_none()
     }
 
     pub(super) fn is_supervisor(&self) -> bool {
-        self.spec.child_type == ChildType::Supervisor
+        self.recipe.child_type == ChildType::Supervisor
     }
 }
 
@@ -90,6 +107,15 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Room for so many, to begin with.
+    pub(super) fn with_capacity(children: usize) -> Self {
+        Self {
+            slots: Vec::with_capacity(children),
+            names: HashMap::with_capacity(children),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }
@@ -97,25 +123,24 @@ impl Slots {
     /// Adds a child as the last in start order.
     pub(super) fn push(
         &mut self,
-        spec: Contained<Arc<ChildSpec>>,
+        recipe: Recipe,
         name: Name,
         args: Option<Contained<Args>>,
     ) -> SlotKey {
         let seq = self.next_seq;
         self.next_seq += 1;
         let slot = Slot {
-            spec,
+            recipe,
             name: name.clone(),
             seq,
             state: State::Stopped,
             life: 0,
             exited: None,
             pid: None,
-            args,
+            args: args.map(Box::new),
             is_static: false,
             disposition: None,
-            attempts: 0,
-            started_at: Duration::ZERO,
+            delays: None,
         };
         let key = match self.free.pop() {
             Some(key) => {
@@ -255,8 +280,8 @@ impl Slots {
             let slot = self.at(*key);
             assert_eq!(slot.seq, *seq);
             assert_eq!(self.names.get(&slot.name), Some(key));
-            if let State::Running(pid) = slot.state {
-                assert!(pids.insert(pid), "no life runs in two slots");
+            if slot.state == State::Running {
+                assert!(pids.insert(slot.running_pid()), "no life runs in two slots");
             }
         }
     }

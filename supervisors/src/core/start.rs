@@ -1,9 +1,10 @@
 //! Starting children: at init, by call, after an end; one, or a group in start order.
 
-use super::{Action, Activity, Answer, Core, Outcome, SlotKey, StartWhy, State, call_error, stop};
+use super::{
+    Action, Activity, Answer, Contained, Core, Outcome, SlotKey, StartWhy, State, call_error, stop,
+};
 use crate::child::{Disposition, StartChild, StartError, Started};
 use crate::report::{Context, ReportReason};
-use crate::spec::ChildSpec;
 use crate::supervisor::Link;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ impl Core {
             && let Some(template) = self.template.clone()
         {
             // A template that was replaced counts from the next start on (S154).
-            self.slots.at_mut(key).spec = template;
+            self.slots.at_mut(key).recipe = template.recipe;
         }
         let slot = self.slots.at_mut(key);
         slot.life = life;
@@ -26,8 +27,8 @@ impl Core {
             slot: key,
             life,
             name: slot.name.clone(),
-            spec: slot.spec.clone(),
-            args: slot.args.clone(),
+            recipe: slot.recipe.clone(),
+            args: slot.args.as_deref().cloned(),
             is_static: slot.is_static,
         };
         self.act(action);
@@ -81,9 +82,11 @@ impl Core {
         let index = self.is_simple();
         self.slots.set_pid(key, pid, index);
         let slot = self.slots.at_mut(key);
-        slot.state = State::Running(pid);
+        slot.state = State::Running;
         slot.disposition = None;
-        slot.started_at = now;
+        if slot.recipe.restart_delay().is_some() {
+            slot.delays.get_or_insert_default().started_at = now;
+        }
         if slot.is_temporary() {
             forget_start(slot, index);
         }
@@ -173,12 +176,10 @@ impl Core {
 fn forget_start(slot: &mut super::Slot, is_instance: bool) {
     slot.args = None;
     if is_instance {
-        // Its spec is the template, which all instances share.
+        // Its start function is the template's, which all instances share.
         return;
     }
-    let mut spec = ChildSpec::clone(&slot.spec);
-    spec.start = Arc::new(Forgotten);
-    slot.spec = super::shared(spec);
+    slot.recipe.start = Contained::new(Arc::new(Forgotten));
 }
 
 struct Forgotten;

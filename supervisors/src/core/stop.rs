@@ -65,7 +65,7 @@ impl Core {
             let slot = self.slots.at_mut(key);
             sweep.before = slot.seq;
             match slot.state {
-                State::Running(_) => match slot.exited.take() {
+                State::Running => match slot.exited.take() {
                     // It died meanwhile: that exit is consumed here (S74).
                     Some(reason) => {
                         self.conclude_stop(key, &reason);
@@ -82,8 +82,8 @@ impl Core {
                         return;
                     }
                 },
-                State::Delayed(timer) => {
-                    self.cancel_delay(timer);
+                State::Delayed => {
+                    self.cancel_delay(key);
                     self.swept(key, &sweep.then, false);
                 }
                 State::Restarting | State::Stopped => self.swept(key, &sweep.then, false),
@@ -122,7 +122,7 @@ impl Core {
     pub(super) fn stop_one(&mut self, key: SlotKey, why: StopWhy) {
         let slot = self.slots.at_mut(key);
         match slot.state {
-            State::Running(_) => match slot.exited.take() {
+            State::Running => match slot.exited.take() {
                 Some(reason) => {
                     self.conclude_stop(key, &reason);
                     self.stopped_one(key, why);
@@ -136,8 +136,8 @@ impl Core {
                     };
                 }
             },
-            State::Delayed(timer) => {
-                self.cancel_delay(timer);
+            State::Delayed => {
+                self.cancel_delay(key);
                 self.stopped_one(key, why);
             }
             State::Restarting | State::Stopped => self.stopped_one(key, why),
@@ -160,7 +160,7 @@ impl Core {
                 {
                     self.settle(key, Disposition::Stopped);
                 }
-                if matches!(was, State::Restarting | State::Delayed(_)) {
+                if matches!(was, State::Restarting | State::Delayed) {
                     self.abandon_group();
                 }
                 self.answer(ticket, Ok(Answer::Done));
@@ -180,7 +180,7 @@ impl Core {
         if self
             .slots
             .in_order()
-            .any(|(_, slot)| matches!(slot.state, State::Restarting | State::Delayed(_)))
+            .any(|(_, slot)| matches!(slot.state, State::Restarting | State::Delayed))
         {
             return;
         }
@@ -264,22 +264,22 @@ impl Core {
         for key in keys {
             let slot = self.slots.at_mut(key);
             match slot.state {
-                State::Running(_) => match slot.exited.take() {
+                State::Running => match slot.exited.take() {
                     Some(reason) => {
                         slot.state = State::Stopped;
-                        instances.note(template.shutdown, template.restart, &reason);
+                        instances.note(template.recipe.shutdown, template.recipe.restart, &reason);
                     }
                     None => {
                         instances.left += 1;
-                        self.act(match template.shutdown {
+                        self.act(match template.recipe.shutdown {
                             Shutdown::BrutalKill => Action::Kill(key),
                             Shutdown::Timeout(_) | Shutdown::Infinity => Action::Signal(key),
                         });
                     }
                 },
-                State::Delayed(timer) => {
-                    slot.state = State::Stopped;
-                    self.cancel_delay(timer);
+                State::Delayed => {
+                    self.cancel_delay(key);
+                    self.slots.at_mut(key).state = State::Stopped;
                 }
                 State::Restarting | State::Stopped => slot.state = State::Stopped,
             }
@@ -288,7 +288,7 @@ impl Core {
             self.instances_stopped(instances);
             return;
         }
-        if let Shutdown::Timeout(time) = template.shutdown {
+        if let Shutdown::Timeout(time) = template.recipe.shutdown {
             instances.timer = Some(self.set_timer(time));
         }
         self.activity = Activity::StoppingInstances(instances);
@@ -318,7 +318,7 @@ impl Core {
         let mut late: Vec<SlotKey> = self
             .slots
             .in_order()
-            .filter(|(_, slot)| matches!(slot.state, State::Running(_)))
+            .filter(|(_, slot)| matches!(slot.state, State::Running))
             .map(|(key, _)| key)
             .collect();
         late.sort_by_key(|key| self.slots.at(*key).life);
@@ -339,10 +339,10 @@ impl Core {
             let offender = Offender {
                 pid: OffenderPid::Children(count),
                 id: template.id.clone(),
-                restart: template.restart,
-                significant: template.significant,
-                shutdown: template.shutdown,
-                child_type: template.child_type,
+                restart: template.recipe.restart,
+                significant: template.recipe.significant,
+                shutdown: template.recipe.shutdown,
+                child_type: template.recipe.child_type,
             };
             self.report(Context::ShutdownError, ReportReason::Exit(reason), offender);
         }

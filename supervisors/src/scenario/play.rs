@@ -159,7 +159,7 @@ fn make_call(stage: &Arc<Stage>, call: &CallScript) {
         CallWord::StartChild => match &call.spec {
             Some(script) => match child_spec(stage, script, name.as_str(), false) {
                 Ok(spec) => {
-                    Call::StartChild(Contained::new(Arc::new(spec)), started_from_spec(stage, id))
+                    Call::StartChild(Contained::new(Box::new(spec)), started_from_spec(stage, id))
                 }
                 Err(_) => {
                     note_result(stage, &id, json!({"error": "invalid"}));

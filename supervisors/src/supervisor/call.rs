@@ -174,18 +174,6 @@ pub struct SpecView {
     pub significant: bool,
 }
 
-impl From<&ChildSpec> for SpecView {
-    fn from(spec: &ChildSpec) -> Self {
-        Self {
-            id: spec.id.clone(),
-            restart: spec.restart,
-            shutdown: spec.shutdown,
-            child_type: spec.child_type,
-            significant: spec.significant,
-        }
-    }
-}
-
 /// Where the answer to one call goes; told `noproc` when the supervisor goes away without answering.
 pub(crate) struct Reply<T>(Option<Tell<T>>);
 
@@ -213,7 +201,7 @@ impl<T> Drop for Reply<T> {
 
 /// A call on its way to the supervisor.
 pub(crate) enum Call {
-    StartChild(Contained<Arc<ChildSpec>>, Reply<ChildStarted>),
+    StartChild(Contained<Box<ChildSpec>>, Reply<ChildStarted>),
     StartInstance(Option<Name>, Option<Contained<Args>>, Reply<ChildStarted>),
     Terminate(ChildKey, Reply<()>),
     Restart(ChildKey, Reply<ChildStarted>),

@@ -2,15 +2,15 @@
 
 use crate::child::{Disposition, Info, StartError, Started};
 use crate::contain::{Contained, HeldChild};
-use crate::core::{Action, Answer, Core, Event, Outcome, Request, Row, SlotKey, TimerId};
+use crate::core::{Action, Answer, Core, Event, Outcome, Recipe, Request, Row, SlotKey, TimerId};
 use crate::report::{ProgressReport, Report, SupervisorReport};
-use crate::spec::{ChildSpec, SupervisorInit};
+use crate::spec::SupervisorInit;
 use crate::supervisor::actor::Input;
 use crate::supervisor::call::{
     Args, Call, CallError, ChildEntry, ChildKey, ChildStarted, Counts, Reply, SpecView,
 };
 use crate::supervisor::life::{Kept, Life};
-use crate::supervisor::link::{Given, Link, Target};
+use crate::supervisor::link::{Given, Link, StartKey};
 use crate::supervisor::start::{run_init, static_names};
 use futures_util::FutureExt;
 use std::any::Any;
@@ -32,7 +32,7 @@ pub(crate) struct Driver {
     queue: mpsc::UnboundedReceiver<Input>,
     init: Arc<dyn SupervisorInit>,
     /// What the last life left of the children that init named then.
-    held: BTreeMap<Name, HeldChild>,
+    held: BTreeMap<Path, HeldChild>,
     timers: BTreeSet<TimerId>,
     next_ticket: u64,
     /// What the last start had to say, for the answer to the call that asked for it.
@@ -78,7 +78,7 @@ impl Driver {
         core: Core,
         queue: mpsc::UnboundedReceiver<Input>,
         init: Arc<dyn SupervisorInit>,
-        held: BTreeMap<Name, HeldChild>,
+        held: BTreeMap<Path, HeldChild>,
     ) -> Self {
         Self {
             life,
@@ -96,6 +96,8 @@ impl Driver {
 
     /// Starts the children that init named.
     pub(crate) async fn begin(&mut self) -> Result<(), StartError> {
+        let named = self.core.children();
+        self.life.with_children(|children| children.reserve(named));
         self.tell(Event::Begin).await;
         loop {
             match self.end.take() {
@@ -227,7 +229,7 @@ impl Driver {
                 slot,
                 life,
                 name,
-                spec,
+                recipe,
                 args,
                 is_static,
             } => {
@@ -237,7 +239,7 @@ impl Driver {
                     name,
                     is_static,
                 };
-                let outcome = self.start(place, &spec, args).await;
+                let outcome = self.start(place, &recipe, args).await;
                 return Some(Event::Started { slot, outcome });
             }
             Action::Init => {
@@ -308,7 +310,7 @@ impl Driver {
     async fn start(
         &mut self,
         place: Place,
-        spec: &ChildSpec,
+        recipe: &Recipe,
         args: Option<Contained<Args>>,
     ) -> Outcome {
         self.info = None;
@@ -317,11 +319,9 @@ impl Driver {
             return Outcome::Failed(StartError::Failed(ExitReason::Killed));
         };
         let link = Link::new(
+            self.life.above_children().clone(),
             path,
-            self.life.pid(),
-            self.life.env().clone(),
-            Target::Slot {
-                queue: self.life.queue().clone(),
+            StartKey {
                 slot: place.slot,
                 life: place.life,
             },
@@ -330,7 +330,7 @@ impl Driver {
                 args,
             },
         );
-        let result = start_within(spec, link.clone()).await;
+        let result = start_within(recipe, link.clone()).await;
         link.start_is_over();
         let outcome = match result {
             Ok(started) => {
@@ -355,17 +355,19 @@ impl Driver {
             if children.len() <= at {
                 children.resize_with(at + 1, || None);
             }
-            let kept = children[at].get_or_insert_with(|| Kept {
-                path: self.life.path().child(&place.name),
-                name: place.name.clone(),
-                place: place.life,
-                is_static: place.is_static,
-                child: if place.is_static {
-                    held.remove(&place.name)
-                } else {
-                    None
-                },
-                settled: Some(Disposition::SupervisorEnded),
+            let kept = children[at].get_or_insert_with(|| {
+                let path = self.life.path().child(&place.name);
+                Kept {
+                    child: if place.is_static {
+                        held.remove(&path)
+                    } else {
+                        None
+                    },
+                    path,
+                    place: place.life,
+                    is_static: place.is_static,
+                    settled: Some(Disposition::SupervisorEnded),
+                }
             });
             (kept.path.clone(), kept.child.clone())
         })
@@ -381,7 +383,8 @@ impl Driver {
         });
         if last.is_none() {
             self.end = Some(End::Killed);
-            self.life.too_late(place.name, child, place.is_static);
+            let path = self.life.path().child(&place.name);
+            self.life.too_late(path, child, place.is_static);
             return Outcome::Failed(StartError::Failed(ExitReason::Killed));
         }
         // A supervisor that gave way to something else leaves children that nobody will ask for.
@@ -409,7 +412,7 @@ impl Driver {
     fn name_static(&mut self, named: &HashSet<Name>) {
         self.life.with_children(|children| {
             for kept in children.iter_mut().flatten() {
-                kept.is_static = kept.is_static || named.contains(&kept.name);
+                kept.is_static = kept.is_static || kept.is_named(named);
             }
         });
     }
@@ -553,13 +556,13 @@ impl Drop for KillOnDrop {
 
 /// Calls a start function and waits for what comes of it, for as long as its spec allows. All of this is the child's code:
 /// the call, the future, and the drop of a future that is cut off. A panic in it is a failed start (S13).
-async fn start_within(spec: &ChildSpec, link: Link) -> Result<Started, StartError> {
+async fn start_within(recipe: &Recipe, link: Link) -> Result<Started, StartError> {
     let mut was_cut_off = false;
     let begun = async {
-        let Some(limit) = spec.start_timeout else {
-            return spec.start.start(link).await;
+        let Some(limit) = recipe.start_timeout() else {
+            return recipe.start.start(link).await;
         };
-        let mut start = std::pin::pin!(tokio::time::timeout(limit, spec.start.start(link)));
+        let mut start = std::pin::pin!(tokio::time::timeout(limit, recipe.start.start(link)));
         let result = start.as_mut().await;
         was_cut_off = result.is_err();
         result.unwrap_or_else(|_| Err(too_long()))

@@ -53,7 +53,7 @@ impl SupervisorRef {
     /// [`CallError::AlreadyStarted`] or [`CallError::AlreadyPresent`] when the id is taken, [`CallError::Invalid`] when the
     /// spec does not fit, [`CallError::StartFailed`] when the child did not start; the spec is not kept then.
     pub async fn start_child(&self, spec: ChildSpec) -> Result<ChildStarted, CallError> {
-        self.call(|reply| Call::StartChild(Contained::new(Arc::new(spec)), reply))
+        self.call(|reply| Call::StartChild(Contained::new(Box::new(spec)), reply))
             .await
     }
 

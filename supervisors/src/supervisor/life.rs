@@ -5,9 +5,10 @@ use crate::contain::HeldChild;
 use crate::env::Env;
 use crate::report::Report;
 use crate::supervisor::actor::{CALLS_MAX, Input};
-use crate::supervisor::link::Link;
+use crate::supervisor::link::{Above, Link, Target};
 use parking_lot::Mutex;
 use ractor::ActorCell;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub(crate) struct Home {
     /// How many lives began.
     lives: AtomicU64,
     /// The static children of the last life, until the next life or the parent says what becomes of them.
-    held: Mutex<Vec<(Name, HeldChild)>>,
+    held: Mutex<Vec<(Path, HeldChild)>>,
 }
 
 impl Home {
@@ -45,11 +46,11 @@ impl Home {
         self.lives.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn take_held(&self) -> Vec<(Name, HeldChild)> {
+    pub(crate) fn take_held(&self) -> Vec<(Path, HeldChild)> {
         std::mem::take(&mut *self.held.lock())
     }
 
-    pub(crate) fn hold(&self, children: Vec<(Name, HeldChild)>) {
+    pub(crate) fn hold(&self, children: Vec<(Path, HeldChild)>) {
         self.held.lock().extend(children);
     }
 
@@ -73,7 +74,6 @@ impl Home {
 
 /// A child as the supervisor's task left it.
 pub(crate) struct Kept {
-    pub(crate) name: Name,
     pub(crate) path: Path,
     /// Its place in the start order.
     pub(crate) place: u64,
@@ -85,12 +85,22 @@ pub(crate) struct Kept {
     pub(crate) settled: Option<Disposition>,
 }
 
+impl Kept {
+    /// Whether the last part of its path is one of these.
+    pub(crate) fn is_named(&self, named: &HashSet<Name>) -> bool {
+        let name = self.path.as_str().rsplit('/').next();
+        name.is_some_and(|name| named.contains(name))
+    }
+}
+
 /// One life. The children are here, not in the task, so that a kill takes effect at once and not when the task is next
 /// polled (S52).
 pub(crate) struct Life {
     pid: Pid,
     link: Link,
     queue: mpsc::UnboundedSender<Input>,
+    /// What the links of its children share.
+    above_children: Arc<Above>,
     calls: Arc<Semaphore>,
     home: Arc<Home>,
     books: Mutex<Books>,
@@ -119,7 +129,7 @@ enum Phase {
 struct Ending {
     reason: ExitReason,
     had_begun: bool,
-    held: Vec<(Name, HeldChild)>,
+    held: Vec<(Path, HeldChild)>,
 }
 
 /// How long the end of a killed supervisor waits for a start function to notice. One that runs gives way at its next
@@ -131,10 +141,17 @@ type Children = Vec<Option<Kept>>;
 
 impl Life {
     pub(crate) fn new(home: Arc<Home>, link: Link, queue: mpsc::UnboundedSender<Input>) -> Self {
+        let pid = home.next_pid();
+        let above_children = Arc::new(Above {
+            supervisor: pid,
+            env: link.env().clone(),
+            to: Target::Queue(queue.clone()),
+        });
         Self {
-            pid: home.next_pid(),
+            pid,
             link,
             queue,
+            above_children,
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
             home,
             books: Mutex::new(Books {
@@ -170,6 +187,10 @@ impl Life {
 
     pub(crate) fn queue(&self) -> &mpsc::UnboundedSender<Input> {
         &self.queue
+    }
+
+    pub(crate) fn above_children(&self) -> &Arc<Above> {
+        &self.above_children
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -320,11 +341,11 @@ impl Life {
     }
 
     /// Keeps a child that started just when this life was ended by somebody else: it dies with it.
-    pub(crate) fn too_late(&self, name: Name, child: HeldChild, is_static: bool) {
+    pub(crate) fn too_late(&self, path: Path, child: HeldChild, is_static: bool) {
         child.kill();
         if is_static {
             child.settle(Disposition::SupervisorEnded);
-            self.home.hold(vec![(name, child)]);
+            self.home.hold(vec![(path, child)]);
         } else {
             child.settle(Disposition::Removed);
         }
@@ -332,7 +353,7 @@ impl Life {
 }
 
 /// Tells the children of an ended life what becomes of them, and returns those that may come back.
-fn settle_all(children: Vec<Kept>) -> Vec<(Name, HeldChild)> {
+fn settle_all(children: Vec<Kept>) -> Vec<(Path, HeldChild)> {
     let mut held = Vec::new();
     for kept in children {
         let Some(child) = kept.child else { continue };
@@ -349,7 +370,7 @@ fn settle_all(children: Vec<Kept>) -> Vec<(Name, HeldChild)> {
                 | Disposition::Removed,
             ) => {}
         }
-        held.push((kept.name, child));
+        held.push((kept.path, child));
     }
     held
 }

@@ -21,23 +21,32 @@ pub struct Link {
 }
 
 struct Inner {
+    above: Arc<Above>,
     path: Path,
-    supervisor: Pid,
-    env: Env,
-    to: Target,
+    start: StartKey,
     reported: AtomicBool,
-    given: Mutex<Given>,
+    given: Mutex<Option<Box<Given>>>,
+}
+
+/// What the links of all children of one supervisor share.
+pub(crate) struct Above {
+    pub(crate) supervisor: Pid,
+    pub(crate) env: Env,
+    pub(crate) to: Target,
 }
 
 pub(crate) enum Target {
-    /// The queue of the supervisor that started the child, and where it has put it.
-    Slot {
-        queue: mpsc::UnboundedSender<Input>,
-        slot: u32,
-        life: u64,
-    },
+    /// The queue of the supervisor that started the child.
+    Queue(mpsc::UnboundedSender<Input>),
     /// Whoever holds the root.
     Root(watch::Sender<Option<ExitReason>>),
+}
+
+/// Where a supervisor has put a child, and which of its starts this is for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct StartKey {
+    pub(crate) life: u64,
+    pub(crate) slot: u32,
 }
 
 /// What a start may read and nobody needs later; emptied when the start is over, so that no life holds on to the one
@@ -49,15 +58,15 @@ pub(crate) struct Given {
 }
 
 impl Link {
-    pub(crate) fn new(path: Path, supervisor: Pid, env: Env, to: Target, given: Given) -> Self {
+    pub(crate) fn new(above: Arc<Above>, path: Path, start: StartKey, given: Given) -> Self {
+        let is_given = given.previous.is_some() || given.args.is_some();
         Self {
             inner: Arc::new(Inner {
+                above,
                 path,
-                supervisor,
-                env,
-                to,
+                start,
                 reported: AtomicBool::new(false),
-                given: Mutex::new(given),
+                given: Mutex::new(is_given.then(|| Box::new(given))),
             }),
         }
     }
@@ -71,27 +80,27 @@ impl Link {
     /// Which supervisor started it, and which life of that one. The pid of a root's supervisor is that of the root itself.
     #[must_use]
     pub fn supervisor(&self) -> Pid {
-        self.inner.supervisor
+        self.inner.above.supervisor
     }
 
     /// What the tree shares.
     #[must_use]
     pub fn env(&self) -> &Env {
-        &self.inner.env
+        &self.inner.above.env
     }
 
     /// The arguments of this instance of a `simple_one_for_one` template. Only during the start.
     #[must_use]
     pub fn args(&self) -> Option<Args> {
         let given = self.inner.given.lock();
-        Some(Args::clone(given.args.as_ref()?))
+        Some(Args::clone(given.as_ref()?.args.as_ref()?))
     }
 
     /// The last life of the same child, where there was one. Only during the start.
     #[must_use]
     pub fn previous(&self) -> Option<Arc<dyn Child>> {
         let given = self.inner.given.lock();
-        Some(Arc::clone(given.previous.as_ref()?))
+        Some(Arc::clone(given.as_ref()?.previous.as_ref()?))
     }
 
     /// Reports that the life `pid` ended. Only the first report counts.
@@ -106,11 +115,11 @@ impl Link {
     }
 
     pub(crate) fn is_root(&self) -> bool {
-        matches!(self.inner.to, Target::Root(_))
+        matches!(self.inner.above.to, Target::Root(_))
     }
 
     pub(crate) fn start_is_over(&self) {
-        let given = std::mem::take(&mut *self.inner.given.lock());
+        let given = self.inner.given.lock().take();
         drop(given);
     }
 }
@@ -120,12 +129,12 @@ impl Inner {
         if self.reported.swap(true, Ordering::AcqRel) {
             return;
         }
-        match &self.to {
+        match &self.above.to {
             // The supervisor is gone when its queue is; then nobody wants to know.
-            Target::Slot { queue, slot, life } => {
+            Target::Queue(queue) => {
                 let _ = queue.send(Input::Exited {
-                    slot: *slot,
-                    life: *life,
+                    slot: self.start.slot,
+                    life: self.start.life,
                     reason,
                 });
             }
@@ -146,7 +155,7 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
             .field("path", &self.inner.path)
-            .field("supervisor", &self.inner.supervisor)
+            .field("supervisor", &self.inner.above.supervisor)
             .finish_non_exhaustive()
     }
 }

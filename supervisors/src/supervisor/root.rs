@@ -4,8 +4,9 @@ use crate::child::{Child, Disposition, StartChild, StartError};
 use crate::env::Env;
 use crate::spec::SupervisorInit;
 use crate::supervisor::handle::SupervisorRef;
-use crate::supervisor::link::{Given, Link, Target};
+use crate::supervisor::link::{Above, Given, Link, StartKey, Target};
 use crate::supervisor::start::SupervisorChild;
+use std::sync::Arc;
 use swarm_protocols::{ExitReason, Incarnation, Path, Pid};
 use tokio::sync::watch;
 
@@ -26,17 +27,15 @@ pub async fn start_root(env: Env, init: impl SupervisorInit) -> Result<Root, Sta
 
 pub(crate) async fn start_root_child(env: Env, start: &dyn StartChild) -> Result<Root, StartError> {
     let (ended, end) = watch::channel(None);
-    let above = Pid {
-        address: env.address(),
-        incarnation: Incarnation(1),
-    };
-    let link = Link::new(
-        Path::root(),
-        above,
+    let above = Arc::new(Above {
+        supervisor: Pid {
+            address: env.address(),
+            incarnation: Incarnation(1),
+        },
         env,
-        Target::Root(ended),
-        Given::default(),
-    );
+        to: Target::Root(ended),
+    });
+    let link = Link::new(above, Path::root(), StartKey::default(), Given::default());
     let started = start.start(link).await?;
     let Some(supervisor) = started.child.supervisor() else {
         unreachable!("the start function of a root makes a supervisor");

@@ -60,7 +60,7 @@ async fn start(init: Arc<dyn SupervisorInit>, link: Link) -> Result<Started, Sta
     let [low, high] = [pid.address.0 as u64, (pid.address.0 >> 64) as u64];
     let jitter_seed = mix(link.env().jitter_seed() ^ low ^ high, pid.incarnation.0);
     let core = Core::new(spec, jitter_seed)?;
-    let held: BTreeMap<Name, _> = home.take_held().into_iter().collect();
+    let held: BTreeMap<_, _> = home.take_held().into_iter().collect();
     let (queue, inputs) = mpsc::unbounded_channel();
     let life = Arc::new(Life::new(home, link, queue));
     let guard = KillOnDrop(Some(life.clone()));
