@@ -1,5 +1,6 @@
 //! A whole node under fire: whatever is killed, and however often, the node lives and everything comes back.
 
+use std::sync::Once;
 use std::time::Duration;
 use swarm_actors::chaos::{self, ChaosPlan, Expectation, FaultKind, Target};
 use swarm_protocols::{AclMessage, Name, Path, Performative};
@@ -55,7 +56,14 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
+/// The panics that chaos wants are in the reports; nobody needs to read them a thousand times.
+fn quietly() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(swarm_actors::install_panic_hook);
+}
+
 async fn node() -> Node {
+    quietly();
     let behaviours = behaviours::builtin();
     let manifest = Manifest::parse(TREE, &behaviours).expect("a valid manifest");
     let node = Node::new(NodeOptions::new(name("n1"), manifest, behaviours));
