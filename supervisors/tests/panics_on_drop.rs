@@ -6,12 +6,12 @@ use common::puppet::{Puppet, env, name, quiet, spec};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use swarm_protocols::{ExitReason, Limit, Pid};
 use swarm_supervisors::{
-    CallError, Child, ChildSpec, ChildState, Link, Restart, Root, StartChild, StartError, Started,
-    Strategy, SupervisorFlags, SupervisorRef, start_root,
+    CallError, Child, ChildSpec, ChildState, Link, Restart, Root, SpecError, StartChild,
+    StartError, Started, Strategy, SupervisorFlags, SupervisorRef, start_root,
 };
 
 /// Panics when it is dropped, and counts how often that happened.
@@ -182,6 +182,29 @@ async fn specs_and_handles_may_panic_when_they_are_dropped() {
     assert!(matches!(refused, Err(CallError::AlreadyStarted(_))));
     invariant_it_still_serves(&supervisor).await;
     assert_eq!(drops.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn specs_that_a_live_supervisor_does_not_take_over_may_panic_when_they_are_dropped() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let bystander = Puppet::new();
+    let init = {
+        let (drops, bystander) = (drops.clone(), bystander.clone());
+        let is_first = AtomicBool::new(true);
+        move || {
+            let mut children = vec![bystander.spec("bystander")];
+            if !is_first.swap(false, Ordering::SeqCst) {
+                children.extend(["twice", "twice"].map(|id| armed(id, &drops).1));
+            }
+            Ok(Some(spec(many(), children)))
+        }
+    };
+    let root = start_root(env(), init).await.expect("starts");
+    let refused = root.supervisor().reconfigure().await;
+    let expected = CallError::Invalid(SpecError::DuplicateChild(name("twice")));
+    assert_eq!(refused, Err(expected));
+    assert_eq!(drops.load(Ordering::SeqCst), 2);
+    invariant_it_still_serves(&root.supervisor()).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -221,10 +221,21 @@ impl Core {
         self.answer(ticket, done.map(|()| Answer::Done));
     }
 
-    fn take_over(&mut self, spec: SupervisorSpec) -> Result<(), SpecError> {
+    fn can_become(&self, spec: &SupervisorSpec) -> Result<(), SpecError> {
         spec.check()?;
-        if self.is_simple() != (spec.flags.strategy == Strategy::SimpleOneForOne) {
-            return Err(SpecError::StrategyChange);
+        if self.is_simple() == (spec.flags.strategy == Strategy::SimpleOneForOne) {
+            Ok(())
+        } else {
+            Err(SpecError::StrategyChange)
+        }
+    }
+
+    fn take_over(&mut self, spec: SupervisorSpec) -> Result<(), SpecError> {
+        if let Err(error) = self.can_become(&spec) {
+            spec.children
+                .into_iter()
+                .for_each(|refused| drop(Contained::new(refused)));
+            return Err(error);
         }
         self.flags = spec.flags;
         if self.is_simple() {
