@@ -131,11 +131,16 @@ impl<A: Agent> Attempt<A> {
         .catch_unwind();
         let mut init = std::pin::pin!(init);
         let ended = std::future::poll_fn(|cx| {
-            if self.is_killed_or_notes(cx.waker()) {
-                return Poll::Ready(None);
+            let polled = {
+                let _guard = panics::Guard::enter();
+                init.as_mut().poll(cx)
+            };
+            match polled {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                // Only an init that waits can be killed; most do not, and need no note of it.
+                Poll::Pending if self.is_killed_or_notes(cx.waker()) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
             }
-            let _guard = panics::Guard::enter();
-            init.as_mut().poll(cx).map(Some)
         })
         .await;
         let Some(ended) = ended else {
