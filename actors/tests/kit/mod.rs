@@ -5,6 +5,11 @@
     reason = "each test binary uses its own part"
 )]
 
+pub mod puppet;
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 use swarm_actors::*;
 use swarm_protocols::{Name, Path};
@@ -173,10 +178,62 @@ impl World {
     }
 }
 
-pub fn system() -> System {
-    let mut options = SystemOptions::new(Name::new("test").expect("a name"), 1);
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+pub fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+pub fn options() -> SystemOptions {
+    let mut options = SystemOptions::new(name("test"), 1);
     options.watchdog = Watchdog::Task;
-    System::new(options)
+    options
+}
+
+pub fn system() -> System {
+    System::new(options())
+}
+
+/// A runtime of one thread whose time passes only when nothing is left to do.
+pub fn virtual_time() -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true);
+    builder
+}
+
+/// A runtime of three threads in real time.
+pub fn real_time() -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().worker_threads(3);
+    builder
+}
+
+/// Runs `work` on a thread and a runtime of its own, and fails when it is not over within `limit` of real time: threads
+/// that wait for each other, and tasks that never let go of theirs, cannot be cut off from within. They are left behind.
+pub fn within<F>(
+    limit: Duration,
+    mut runtime: tokio::runtime::Builder,
+    work: impl FnOnce() -> F + Send + 'static,
+) where
+    F: Future<Output = ()>,
+{
+    let (over, is_over) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        runtime.build().expect("a runtime").block_on(work());
+        let _ = over.send(());
+    });
+    match is_over.recv_timeout(limit) {
+        Ok(()) => {}
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            panic!("not over within {limit:?}: a deadlock, or a task that runs in circles")
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            let panic = worker.join().expect_err("it said nothing");
+            std::panic::resume_unwind(panic)
+        }
+    }
 }
 
 /// Waits until `condition` holds, at most a virtual minute.
