@@ -109,7 +109,7 @@ impl<T> Lanes<T> {
                 return self.normal.pop_front();
             }
             Some(others) => {
-                let low_is_due = others.turns_since_low + 1 >= LOW_SHARE && !others.low.is_empty();
+                let low_is_due = others.turns_since_low >= LOW_SHARE - 1 && !others.low.is_empty();
                 let item = if low_is_due {
                     None
                 } else {

@@ -236,6 +236,7 @@ impl<A: Agent> AgentSpec<A> {
 
     fn children(self, system: &System, replicas: Option<u32>) -> Vec<ChildSpec> {
         let plan = Arc::new(self.plan);
+        let start = Arc::new(StartCell::new(plan, system));
         let ids = match replicas {
             None => vec![self.id],
             Some(count) => (1..=count)
@@ -247,8 +248,7 @@ impl<A: Agent> AgentSpec<A> {
         };
         ids.into_iter()
             .map(|id| {
-                let start = Arc::new(StartCell::new(plan.clone(), system));
-                let mut spec = ChildSpec::new(id, start).restart(self.restart);
+                let mut spec = ChildSpec::new(id, start.clone()).restart(self.restart);
                 if let Some(shutdown) = self.shutdown {
                     spec = spec.shutdown(shutdown);
                 }

@@ -147,6 +147,8 @@ struct Inner {
     random: Mutex<fastrand::Rng>,
     supervisors: RwLock<BTreeMap<Path, SupervisorLine>>,
     tree: Mutex<Option<Arc<Root>>>,
+    /// One start of a tree at a time: it takes as long as the inits in it.
+    starting: tokio::sync::Mutex<()>,
     background: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -197,6 +199,7 @@ impl System {
             random: Mutex::new(fastrand::Rng::with_seed(options.seed ^ 0x5eed)),
             supervisors: RwLock::new(BTreeMap::new()),
             tree: Mutex::new(None),
+            starting: tokio::sync::Mutex::new(()),
             background: Mutex::new(Vec::new()),
             runtime: runtime.clone(),
             options,
@@ -253,6 +256,7 @@ impl System {
     /// # Errors
     /// Why it did not start; what had been started was stopped again. [`StartError::AlreadyStarted`] while a tree runs.
     pub async fn start_tree(&self, init: impl SupervisorInit) -> Result<SupervisorRef, StartError> {
+        let _starting = self.0.starting.lock().await;
         if let Some(tree) = self.tree() {
             return Err(StartError::AlreadyStarted(tree.pid()));
         }
