@@ -8,6 +8,7 @@ mod reference {
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
+use std::collections::BTreeMap;
 use swarm_supervisors::scenario::{Scenario, Step, run};
 
 /// Answers of supervisors that are gone come when their mailbox is thrown away, which is no step of any supervisor: they
@@ -21,12 +22,33 @@ fn split(steps: Vec<Step>) -> (Vec<Step>, Vec<(u64, String)>) {
     (steps, noproc)
 }
 
+/// What each supervisor sees: its own steps and those of its children, in order. Two supervisors that work at the same instant
+/// and of which neither waits for the other have no order between them, in OTP neither; everything that has one is in some
+/// supervisor's view.
+fn views(steps: &[Step]) -> BTreeMap<String, Vec<String>> {
+    let mut views: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for step in steps {
+        let line = serde_json::to_string(step).expect("a step is JSON");
+        let id = step.id.clone();
+        let parent = match id.rsplit_once('/') {
+            _ if id == "/" => None,
+            Some((parent, _)) => Some(parent.to_owned()),
+            None => Some("/".to_owned()),
+        };
+        for view in parent.into_iter().chain([id]) {
+            views.entry(view).or_default().push(line.clone());
+        }
+    }
+    views
+}
+
 fn check(scenario: &Scenario) -> Result<(), TestCaseError> {
     let json = serde_json::to_string(scenario).expect("a scenario is JSON");
     let steps = run(scenario).map_err(|error| TestCaseError::fail(format!("{error}\n{json}")))?;
     let expected = reference::model::play(scenario);
     let (steps, noproc) = split(steps);
     let (expected, expected_noproc) = split(expected);
+    let same_views = views(&steps) == views(&expected);
     let lines = |steps: &[Step]| {
         steps
             .iter()
@@ -36,6 +58,7 @@ fn check(scenario: &Scenario) -> Result<(), TestCaseError> {
     let (steps, expected) = (lines(&steps), lines(&expected));
     if let Some(n) =
         (0..steps.len().max(expected.len())).find(|n| steps.get(*n) != expected.get(*n))
+        && !same_views
     {
         return Err(TestCaseError::fail(format!(
             "step {n} differs\nscenario: {json}\ngot:\n  {}\nexpected:\n  {}",
