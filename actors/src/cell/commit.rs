@@ -1,0 +1,178 @@
+//! The commit of a turn: where what it asked for begins to be real.
+
+use super::*;
+
+impl<A: Agent> Cell<A> {
+    /// Commits a turn's effects: the one place where they begin to be real. Those that can be delivered at once are; from
+    /// the first that can't, the rest waits in the outgoing queue.
+    pub(crate) fn commit(&self, seat: &mut Seat<A>, effects: &mut Effects<A::Message>) {
+        for effect in effects.list.drain(..) {
+            match effect {
+                Effect::Send(to, letter) => self.commit_send(seat, to, letter),
+                Effect::Out(mut out) => {
+                    if !seat.outgoing.is_empty() || !out.deliver() {
+                        seat.outgoing.push_back(out);
+                    }
+                }
+                other => self.apply(seat, other),
+            }
+        }
+    }
+
+    #[inline]
+    fn commit_send(
+        &self,
+        seat: &mut Seat<A>,
+        to: AgentRef<A::Message>,
+        letter: Letter<A::Message>,
+    ) {
+        let is_clear = seat.outgoing.is_empty() && self.core.system.hooks().admission.is_empty();
+        let mut letter = Some(letter);
+        if is_clear && to.0.push(&mut letter, None).is_ok() {
+            return;
+        }
+        let Some(letter) = letter else {
+            return;
+        };
+        let mut out: Box<dyn Outgoing> = Box::new(OutLetter::new(to, letter, None));
+        if !seat.outgoing.is_empty() || !out.deliver() {
+            seat.outgoing.push_back(out);
+        }
+    }
+
+    fn apply(&self, seat: &mut Seat<A>, effect: Effect<A::Message>) {
+        let core = &self.core;
+        let Some(me) = core.reference() else {
+            return;
+        };
+        match effect {
+            Effect::Out(_) | Effect::Send(..) => {}
+            Effect::Monitor(id, target) => {
+                core.note_monitoring(id, target.clone());
+                let watcher = core::Watcher::Agent(me, core.pid().incarnation);
+                target.0.core().monitor(id, watcher);
+            }
+            Effect::Demonitor(id) => {
+                if let Some(target) = core.take_monitoring(id) {
+                    target.0.core().demonitor(id);
+                }
+            }
+            Effect::Link(target) => {
+                if target == me {
+                    return;
+                }
+                // The own side first: an end of the other one then finds both.
+                let (life, theirs) = (core.pid().incarnation, target.pid().incarnation);
+                core.link(&target, theirs);
+                if !target.0.core().link(&me, life) {
+                    core.unlink(target.address());
+                    me.signal_to(
+                        life,
+                        Signal::Exit(crate::signal::Exit {
+                            pid: target.pid(),
+                            reason: ExitReason::NoProc,
+                        }),
+                    );
+                }
+            }
+            Effect::Unlink(target) => {
+                core.unlink(target.address());
+                target.0.core().unlink(core.address);
+            }
+            Effect::Watch(target) => {
+                target.0.core().unwatch(core.address);
+                let watcher = core::Watcher::Agent(me, core.pid().incarnation);
+                core.note_watching(target.clone());
+                target.0.core().watch(watcher);
+            }
+            Effect::Unwatch(target) => {
+                target.0.core().unwatch(core.address);
+                core.forget_watching(target.address());
+            }
+            Effect::Join(group) => self.join(&group, &me),
+            Effect::Leave(group) => {
+                if let Some(left) = core.system.groups_table().leave(&group, core.address) {
+                    if left == 0 {
+                        core.forget_group(&group);
+                    }
+                    core.system.event(
+                        Some(core),
+                        What::Left {
+                            group: group.clone(),
+                        },
+                    );
+                }
+            }
+            Effect::MonitorGroup(group) => {
+                core.note_group_monitor(&group);
+                let members = core.system.groups_table().monitor(&group, me.clone());
+                for (member, count) in members {
+                    me.signal_to(
+                        core.pid().incarnation,
+                        Signal::Group(crate::signal::GroupChange {
+                            group: group.clone(),
+                            address: member.address(),
+                            count,
+                            joined: true,
+                        }),
+                    );
+                }
+            }
+            Effect::DemonitorGroup(group) => {
+                core.forget_group_monitor(&group);
+                core.system.groups_table().demonitor(&group, core.address);
+            }
+            Effect::Schedule(id, at, what) => {
+                seat.rare().timers.insert(id, Armed { at, what });
+                core.system.timers().arm(at, id, self.this.clone());
+            }
+            Effect::Cancel(id) => {
+                let rare = seat.rare();
+                rare.fired.remove(&id);
+                if let Some(armed) = rare.timers.remove(&id) {
+                    core.system.timers().disarm(armed.at, id);
+                }
+            }
+            Effect::Stash(mut letter) => {
+                // Who asked goes on waiting for it.
+                letter.ask = seat.current.as_mut().and_then(|current| current.ask.take());
+                seat.rare().stash.push_back(letter);
+            }
+            Effect::UnstashAll => self.unstash(seat),
+        }
+    }
+
+    pub(crate) fn join(&self, group: &swarm_protocols::Name, me: &AnyRef) {
+        self.core.note_group(group);
+        self.core.system.groups_table().join(group, me);
+        self.core.system.event(
+            Some(&self.core),
+            What::Joined {
+                group: group.clone(),
+            },
+        );
+    }
+
+    pub(crate) fn unstash(&self, seat: &mut Seat<A>) {
+        let Some(rare) = &mut seat.rare else {
+            return;
+        };
+        while let Some(letter) = rare.stash.pop_back() {
+            self.mailbox.put_back(&mut seat.ready, letter);
+        }
+    }
+
+    /// Commits what a turn has asked for so far; for an ask in its midst. False when its shell was fenced off: its effects
+    /// are dropped.
+    pub(crate) fn commit_early(&self, epoch: u64, effects: &mut Effects<A::Message>) -> bool {
+        let mut seat = self.seat.lock();
+        if seat.epoch == epoch {
+            self.commit(&mut seat, effects);
+            true
+        } else {
+            drop(seat);
+            effects.clear();
+            false
+        }
+    }
+}
