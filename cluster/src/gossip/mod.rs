@@ -1,0 +1,1 @@
+//! The packets of membership: sealed, checked for replay, carried over UDP.

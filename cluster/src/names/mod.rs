@@ -1,0 +1,1 @@
+//! Names and groups over the cluster: replicated tables, pure.
