@@ -8,7 +8,10 @@ mod exit;
 mod id;
 mod name;
 
-pub use acl::{AclMessage, Aid, Performative, UnknownPerformative};
+pub use acl::{
+    AclMessage, Aid, ConversationId, DuplicateKey, Performative, ReplyWith, Timestamp,
+    TimestampOutOfRange, UnknownPerformative,
+};
 pub use envelope::{
     ENVELOPE_VERSION, Envelope, ExtensionError, Extensions, Priority, TraceContext,
 };

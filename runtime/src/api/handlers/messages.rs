@@ -57,7 +57,7 @@ impl Draft {
         message.language = Some(language);
         message.ontology = self.ontology;
         message.protocol = self.protocol;
-        message.conversation_id = self.conversation_id;
+        message.conversation_id = self.conversation_id.map(Into::into);
         Ok(message)
     }
 }
@@ -122,7 +122,7 @@ pub(in crate::api) async fn call(
         performative: answer.performative.to_string(),
         content: view::acl_content(&answer),
         language: answer.language,
-        conversation_id: answer.conversation_id,
+        conversation_id: answer.conversation_id.map(Into::into),
         ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
     }))
 }
