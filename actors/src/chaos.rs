@@ -10,6 +10,7 @@ use crate::system::System;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use swarm_protocols::{Name, Path};
 
@@ -168,6 +169,19 @@ pub async fn run(
     plan: &ChaosPlan,
     stop: impl Future<Output = ()>,
 ) -> Result<ChaosReport, ChaosError> {
+    run_counted(system, plan, stop, &AtomicU64::new(0)).await
+}
+
+/// The same, counting every fault in `injected` as it is injected, for those who want to watch.
+///
+/// # Errors
+/// [`ChaosError`]; nothing was done then.
+pub async fn run_counted(
+    system: &System,
+    plan: &ChaosPlan,
+    stop: impl Future<Output = ()>,
+    injected: &AtomicU64,
+) -> Result<ChaosReport, ChaosError> {
     plan.check()?;
     if plan.agents(system).is_empty() {
         return Err(ChaosError::NoTarget(plan.target.clone()));
@@ -185,7 +199,9 @@ pub async fn run(
         let mut at = began + gap;
         while at <= end {
             tokio::time::sleep_until(at).await;
-            strikes.strike(system, plan).await;
+            if strikes.strike(system, plan).await {
+                injected.fetch_add(1, Ordering::Relaxed);
+            }
             at += gap;
         }
     };
@@ -232,7 +248,8 @@ struct Hit {
 }
 
 impl Strikes {
-    async fn strike(&mut self, system: &System, plan: &ChaosPlan) {
+    /// Hits one agent, if there is one to hit.
+    async fn strike(&mut self, system: &System, plan: &ChaosPlan) -> bool {
         let agents: Vec<AnyRef> = plan
             .agents(system)
             .into_iter()
@@ -240,7 +257,7 @@ impl Strikes {
             .collect();
         if agents.is_empty() {
             // All are being restarted: this stroke falls on nobody.
-            return;
+            return false;
         }
         let agent = agents[self.random.usize(..agents.len())].clone();
         let kind = plan.faults[self.random.usize(..plan.faults.len())];
@@ -276,6 +293,7 @@ impl Strikes {
         if ends_life {
             hit.outgrow = life;
         }
+        true
     }
 
     /// Waits until every agent that was hit is back; those that are not.

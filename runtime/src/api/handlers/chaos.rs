@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use swarm_actors::chaos::{self, ChaosError, ChaosPlan, FaultKind, Target};
 use swarm_protocols::Name;
@@ -51,6 +52,8 @@ struct Run {
     started_at: Time,
     began: Instant,
     stop: watch::Sender<bool>,
+    /// Faults so far.
+    injected: AtomicU64,
     outcome: watch::Sender<Option<Result<chaos::ChaosReport, ChaosError>>>,
 }
 
@@ -77,6 +80,7 @@ impl Runs {
             started_at: Time::now(),
             began: Instant::now(),
             stop: watch::Sender::new(false),
+            injected: AtomicU64::new(0),
             outcome: watch::Sender::new(None),
         });
         table.runs.insert(run.id, run.clone());
@@ -114,7 +118,7 @@ impl Run {
             seed: self.seed,
             started_at: self.started_at,
             ran_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            injected: 0,
+            injected: self.injected.load(Ordering::Relaxed),
             skipped: 0,
             restarts: 0,
             not_restarted: 0,
@@ -189,7 +193,7 @@ pub(in crate::api) async fn start(
                 _ = stopping.wait_for(|stopping| *stopping) => {}
             }
         };
-        let outcome = chaos::run(node.system(), &plan, told).await;
+        let outcome = chaos::run_counted(node.system(), &plan, told, &carried_out.injected).await;
         carried_out.outcome.send_replace(Some(outcome));
     });
     Ok((StatusCode::CREATED, Json(run.report())))

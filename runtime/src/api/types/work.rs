@@ -40,7 +40,7 @@ pub struct ChaosReport {
     pub started_at: Time,
     /// For how long it has been running, or ran.
     pub ran_ms: u64,
-    /// Faults injected.
+    /// Faults injected so far; the numbers below are known at the end.
     pub injected: u64,
     /// Faults that were due when there was no victim to choose.
     pub skipped: u64,
