@@ -7,7 +7,7 @@ use swarm_protocols::{Name, Path};
 use swarm_supervisors::{Backoff, Restart, Shutdown, SupervisorFlags};
 
 /// A supervisor and what stands below it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Supervisor {
     /// Where it stands.
     pub path: Path,
@@ -20,7 +20,7 @@ pub struct Supervisor {
 }
 
 /// What a supervisor starts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Children {
     /// These, in this order.
     Static(Vec<Child>),
@@ -34,7 +34,7 @@ pub enum Children {
 }
 
 /// A static child.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Child {
     /// A supervisor.
     Supervisor(Supervisor),
@@ -43,7 +43,7 @@ pub enum Child {
 }
 
 /// An agent, or several that differ in the number at the end of their name only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
     /// Where it stands; with replicas, where `-1`, `-2`, … are added.
     pub path: Path,
@@ -81,7 +81,7 @@ pub enum TurnDeadline {
 }
 
 /// How a supervisor treats a child.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChildPolicy {
     /// When it is restarted.
     pub restart: Restart,

@@ -25,6 +25,9 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
+    /// Show it again every so often, until interrupted; for commands that only read [default: 2s]
+    #[arg(long, global = true, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "2s", value_parser = watch_interval)]
+    pub(crate) watch: Option<Duration>,
     /// How data is written: tables for people, json as one document, jsonl as one object per line
     #[arg(
         short,
@@ -35,15 +38,12 @@ pub(crate) struct Global {
         env = "SWARM_OUTPUT"
     )]
     pub(crate) output: Format,
-    /// The node to speak to
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:7590",
-        env = "SWARM_NODE"
-    )]
-    pub(crate) node: String,
+    /// The node to speak to [env: SWARM_NODE] [default: that of the context, else http://127.0.0.1:7590]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) node: Option<String>,
+    /// The context whose node is meant, see swarmctl context [env: SWARM_CONTEXT] [default: the one in use]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "node")]
+    pub(crate) context: Option<String>,
     /// How long to wait for an answer
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = some_time, env = "SWARM_TIMEOUT")]
     pub(crate) timeout: Duration,
@@ -116,6 +116,9 @@ pub(crate) enum Command {
     Chaos(Chaos),
     /// Have jobs done by the workers of a group
     Dispatch(Box<Dispatch>),
+    /// Name nodes, and choose which one is meant
+    #[command(subcommand)]
+    Context(Context),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -347,6 +350,41 @@ pub(crate) enum Config {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Context {
+    /// List contexts
+    Ls,
+    /// One context: the one in use unless named
+    Show {
+        /// Its name
+        name: Option<String>,
+    },
+    /// Use this context from now on; `-` goes back to the one before
+    Use {
+        /// Its name
+        #[arg(allow_hyphen_values = true)]
+        name: String,
+    },
+    /// Name a node; --node says which
+    Add {
+        /// The new context's name
+        name: String,
+        /// And use it from now on
+        #[arg(long = "use")]
+        is_used: bool,
+    },
+    /// Forget a context
+    Rm {
+        /// Its name
+        name: String,
+    },
+    /// Check that the node of each context (or of one) answers
+    Validate {
+        /// Its name
+        name: Option<String>,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Whatif {
     /// The scenario, as JSON; `-` reads it from stdin
@@ -453,8 +491,8 @@ pub(crate) struct Dispatch {
     /// How many jobs may be under way at once
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(crate) window: u32,
-    /// Kill random workers of the group while it runs, such as 50/s; needs --manifest
-    #[arg(long, value_name = "RATE", value_parser = rate, requires = "manifest")]
+    /// Kill random workers of the group while it runs, such as 50/s
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) chaos: Option<f64>,
     /// Repeats the choice of those killed
     #[arg(long, requires = "chaos")]
@@ -477,6 +515,21 @@ fn some_time(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("must be longer than zero".to_owned()),
         time => Ok(time),
     }
+}
+
+/// The shortest interval at which a node is asked again.
+const WATCH_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// An interval: a duration, or a bare number of seconds.
+fn watch_interval(text: &str) -> Result<Duration, String> {
+    let interval = match text.parse::<u32>() {
+        Ok(seconds) => Duration::from_secs(seconds.into()),
+        Err(_) => duration(text)?,
+    };
+    if interval < WATCH_INTERVAL_MIN {
+        return Err("must be 100ms or more".to_owned());
+    }
+    Ok(interval)
 }
 
 /// The most faults per second that can be asked for.
@@ -514,6 +567,15 @@ mod tests {
         assert_eq!(rate("2"), Ok(2.0));
         for bad in ["0", "-1/s", "x", "5/d", "nan", "inf", "1e9/s", ""] {
             assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_a_duration_or_a_number_of_seconds() {
+        assert_eq!(watch_interval("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(watch_interval("500ms"), Ok(Duration::from_millis(500)));
+        for bad in ["0", "-1", "", "1ms", "x"] {
+            assert!(watch_interval(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Speaking to a node through its API.
 
 use crate::cli::Global;
+use crate::contexts;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use futures_util::{Stream, StreamExt};
@@ -21,27 +22,24 @@ const EVENT_BYTES_MAX: usize = 16 << 20;
 #[derive(Clone)]
 pub(crate) struct NodeClient {
     base: Url,
+    /// The context that names this node, if one was used.
+    context: Option<String>,
     http: reqwest::Client,
     timeout: Duration,
 }
 
 impl NodeClient {
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
-        let node = global.node.trim();
-        let with_scheme = if node.contains("://") {
-            node.to_owned()
-        } else {
-            format!("http://{node}")
-        };
-        let base = Url::parse(&with_scheme)
-            .ok()
-            .filter(|url| url.scheme() == "http" && url.host().is_some())
-            .ok_or_else(|| {
-                Failure::usage(
-                    format!("{node:?} is no address of a node"),
-                    "--node http://127.0.0.1:7590 (or SWARM_NODE)",
-                )
-            })?;
+        let chosen = contexts::chosen(global)?;
+        let base = parse(&chosen.node).ok_or_else(|| {
+            Failure::usage(
+                format!(
+                    "{:?} is no address of a node ({})",
+                    chosen.node, chosen.origin
+                ),
+                "--node http://127.0.0.1:7590 (or SWARM_NODE)",
+            )
+        })?;
         // A node on this machine is never behind the proxy that the environment may name.
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -57,13 +55,23 @@ impl NodeClient {
             })?;
         Ok(Self {
             base,
+            context: chosen.context,
             http,
             timeout: global.timeout,
         })
     }
 
-    /// The node's address, for messages.
+    /// The node's address, for messages: with the context that named it, so that nobody acts on the wrong node.
     pub(crate) fn address(&self) -> String {
+        let url = self.url();
+        match &self.context {
+            Some(context) => format!("{context} ({url})"),
+            None => url,
+        }
+    }
+
+    /// The node's address as a URL.
+    pub(crate) fn url(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
@@ -236,6 +244,18 @@ impl NodeClient {
             "check --node or SWARM_NODE, and compare swarmctl version with the node's",
         )
     }
+}
+
+/// A node's address, with or without its scheme.
+fn parse(node: &str) -> Option<Url> {
+    let node = node.trim();
+    let with_scheme = if node.contains("://") {
+        node.to_owned()
+    } else {
+        format!("http://{node}")
+    };
+    let url = Url::parse(&with_scheme).ok()?;
+    (url.scheme() == "http" && url.host().is_some()).then_some(url)
 }
 
 /// The exit status that a refused request leads to.

@@ -12,6 +12,7 @@ mod cli;
 mod client;
 mod commands;
 mod confirm;
+mod contexts;
 mod exit;
 mod failure;
 mod output;

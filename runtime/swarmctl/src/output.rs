@@ -13,6 +13,30 @@ pub(crate) struct Output {
     is_quiet: bool,
     verbosity: u8,
     is_stderr_colored: bool,
+    /// What parts one showing from the one before it.
+    frame: Frame,
+}
+
+/// How one output of several follows the last.
+#[derive(Clone, Copy, Debug, Default)]
+enum Frame {
+    /// It is the only one.
+    #[default]
+    Single,
+    /// It takes the place of the last, on a cleared screen.
+    Screen,
+    /// It comes below the last, after an empty line.
+    Below,
+}
+
+impl Frame {
+    fn lead(self) -> &'static str {
+        match self {
+            Self::Single => "",
+            Self::Screen => "\u{1b}[H\u{1b}[2J",
+            Self::Below => "\n",
+        }
+    }
 }
 
 impl Output {
@@ -32,7 +56,18 @@ impl Output {
             is_quiet: false,
             verbosity: 0,
             is_stderr_colored: is_colored(ColorChoice::Auto),
+            frame: Frame::Single,
         }
+    }
+
+    /// For one showing of a series: on a terminal it takes the place of the last one.
+    pub(crate) fn shown_again(self, is_first: bool) -> Self {
+        let frame = match (self.is_json(), io::stdout().is_terminal(), is_first) {
+            (true, _, _) | (false, false, true) => Frame::Single,
+            (false, true, _) => Frame::Screen,
+            (false, false, false) => Frame::Below,
+        };
+        Self { frame, ..self }
     }
 
     /// Whether the output is for programs.
@@ -61,7 +96,7 @@ impl Output {
         if self.is_json() {
             self.json(value)
         } else {
-            write_stdout(&text())
+            write_stdout(&format!("{}{}", self.frame.lead(), text()))
         }
     }
 
@@ -81,7 +116,9 @@ impl Output {
                 }
                 write_bytes(&lines)
             }
-            Format::Table | Format::Wide => write_stdout(&table().render()),
+            Format::Table | Format::Wide => {
+                write_stdout(&format!("{}{}", self.frame.lead(), table().render()))
+            }
         }
     }
 

@@ -47,6 +47,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
 
 async fn run(cli: Cli, output: Output) -> Result<ExitStatus, Stop> {
     let global = &cli.global;
+    if global.watch.is_some() {
+        commands::watch::check(output, &cli.command)?;
+    }
     match cli.command {
         // These end in their own way when they are interrupted.
         Command::Up(up) => commands::up::run(global, output, &up).await,
@@ -62,17 +65,30 @@ async fn run(cli: Cli, output: Output) -> Result<ExitStatus, Stop> {
 }
 
 async fn short(global: &Global, output: Output, command: Command) -> Result<ExitStatus, Stop> {
+    match global.watch {
+        None => once(global, output, &command).await,
+        Some(interval) => {
+            commands::watch::run(output, interval, async |output| {
+                once(global, output, &command).await
+            })
+            .await
+        }
+    }
+}
+
+async fn once(global: &Global, output: Output, command: &Command) -> Result<ExitStatus, Stop> {
     match command {
         Command::Status => commands::status::run(global, output).await,
-        Command::Tree(tree) => commands::tree::run(global, output, &tree).await,
-        Command::Actor(actor) => commands::actor::run(global, output, &actor).await,
-        Command::Events(events) => commands::events::run(global, output, &events).await,
-        Command::Deadletter(letter) => commands::dead_letter::run(global, output, &letter).await,
-        Command::Validate(manifest) => commands::manifest::validate(output, &manifest),
-        Command::Config(config) => commands::config::run(output, &config),
-        Command::Whatif(whatif) => commands::whatif::run(output, &whatif).await,
+        Command::Tree(tree) => commands::tree::run(global, output, tree).await,
+        Command::Actor(actor) => commands::actor::run(global, output, actor).await,
+        Command::Events(events) => commands::events::run(global, output, events).await,
+        Command::Deadletter(letter) => commands::dead_letter::run(global, output, letter).await,
+        Command::Validate(manifest) => commands::manifest::validate(output, manifest),
+        Command::Config(config) => commands::config::run(output, config),
+        Command::Context(context) => commands::context::run(global, output, context).await,
+        Command::Whatif(whatif) => commands::whatif::run(output, whatif).await,
         Command::Completions { shell } => {
-            write_stdout(&commands::version::completions(shell))?;
+            write_stdout(&commands::version::completions(*shell))?;
             Ok(ExitStatus::Done)
         }
         Command::Version => commands::version::run(output),

@@ -72,6 +72,39 @@ fn a_job_whose_worker_is_killed_again_and_again_is_done_all_the_same() {
 }
 
 #[test]
+fn workers_of_a_running_node_are_killed_while_it_runs_and_left_in_peace_after() {
+    let manifest = example();
+    let node = Node::up(&[&manifest]);
+    let folder = folder();
+    let jobs = file(
+        &folder,
+        "jobs.jsonl",
+        &jobs(40, "sleep", |_| json!({"ms": 20})),
+    );
+    let said = node
+        .run(&[
+            "dispatch", &jobs, "--to", "workers", "--chaos", "100/s", "--seed", "3", "-o", "jsonl",
+        ])
+        .expect(0);
+    assert_eq!(said.lines().len(), 40);
+    let summary: Value = serde_json::from_str(said.stderr.lines().last().unwrap()).unwrap();
+    assert!(summary["killed"].as_u64() > Some(0), "{summary}");
+    assert!(
+        summary["attempts"].as_u64() > Some(40),
+        "killed workers cost attempts: {summary}"
+    );
+    // The node's chaos run is over when the command is.
+    let kills = || {
+        let status = node.run(&["status", "-o", "json"]).expect(0).json();
+        status["restarts"].as_u64().unwrap()
+    };
+    let settled = eventually(kills, |restarts| {
+        *restarts >= summary["killed"].as_u64().unwrap()
+    });
+    assert_eq!(settled, kills());
+}
+
+#[test]
 fn results_come_in_order_when_asked_for() {
     let text = jobs(300, "sleep", |id| json!({"ms": (id % 7) * 2}));
     let said = embedded(&["-", "--ordered"], &text).expect(0);

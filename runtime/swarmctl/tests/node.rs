@@ -364,3 +364,110 @@ fn interrupted_chaos_stops_and_says_so() {
     assert_eq!(report["state"], "stopped");
     assert_eq!(chaos.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn a_hangup_reloads_the_log_filter_and_says_what_waits_for_a_restart() {
+    let folder = folder();
+    let manifest = file(&folder, "swarm.toml", "[node]\nlog = \"info\"\n");
+    let data = folder.path().join("data");
+    let mut child = swarmctl(&[
+        "up",
+        &manifest,
+        "--api",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+        "-o",
+        "json",
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let ready = lines_of(child.stdout.take().unwrap());
+    let log = lines_of(child.stderr.take().unwrap());
+    let said = |text: &str| {
+        while !next_line(&log).contains(text) {}
+    };
+    next_line(&ready);
+    std::fs::write(
+        &manifest,
+        "[node]\nlog = \"debug\"\nshutdown_deadline = \"3s\"\n[agent.\"/e\"]\nbehaviour = \"echo\"\n",
+    )
+    .unwrap();
+    signal("HUP", child.id());
+    said("the log filter was changed");
+    said("shutdown_deadline");
+    said("the changed tree takes effect when the node is started again");
+    std::fs::write(&manifest, "[node]\nlgo = 1\n").unwrap();
+    signal("HUP", child.id());
+    said("those in force stay");
+    signal("TERM", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_watch_shows_the_node_again_and_again_until_it_is_interrupted() {
+    let node = Node::up(&[]);
+    let mut child = swarmctl(&[
+        "status",
+        "--watch=100ms",
+        "-o",
+        "jsonl",
+        "--node",
+        &node.url,
+    ])
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let lines = lines_of(child.stdout.take().unwrap());
+    for _ in 0..3 {
+        let status: Value = serde_json::from_str(&next_line(&lines)).unwrap();
+        assert_eq!(status["state"], "running");
+    }
+    signal("INT", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    node.run(&["status", "--watch", "-o", "json"]).expect(2);
+    node.run(&["actor", "kill", "/x", "--watch", "--yes"])
+        .expect(2);
+}
+
+#[test]
+fn a_context_names_a_node_for_the_commands_that_follow() {
+    let node = Node::up(&["--name", "here"]);
+    let home = folder();
+    let with_home = |arguments: &[&str]| -> common::Said {
+        swarmctl(arguments)
+            .env("XDG_CONFIG_HOME", home.path())
+            .output()
+            .unwrap()
+            .into()
+    };
+    assert_eq!(
+        with_home(&["context", "ls", "-o", "json"]).expect(0).json(),
+        json!([])
+    );
+    with_home(&["context", "use", "here"]).expect(3);
+    with_home(&["context", "add", "here"]).expect(2);
+    with_home(&["context", "add", "here", "--node", "ftp://x"]).expect(2);
+    with_home(&["context", "add", "here", "--node", &node.url, "--use"]).expect(0);
+    with_home(&["context", "add", "gone", "--node", "127.0.0.1:1"]).expect(0);
+    let status = with_home(&["status", "-o", "json"]).expect(0).json();
+    assert_eq!(status["node"], "here");
+    // What is destroyed is told with the context's name.
+    let refused = with_home(&["deadletter", "purge", "--all"]).expect(6);
+    assert!(refused.stderr.contains("here (http://"), "{refused:?}");
+    with_home(&["status", "--context", "gone"]).expect(4);
+    with_home(&["context", "validate"]).expect(7);
+    with_home(&["context", "validate", "here"]).expect(0);
+    with_home(&["context", "use", "gone"]).expect(0);
+    let back = with_home(&["context", "use", "-", "-o", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&back["name"], &back["current"]),
+        (&json!("here"), &json!(true))
+    );
+    with_home(&["context", "rm", "here", "--yes"]).expect(0);
+    with_home(&["context", "show"]).expect(3);
+}

@@ -4,7 +4,7 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::Output;
 use swarm_runtime::config::LogFormat;
-use swarm_runtime::telemetry;
+use swarm_runtime::telemetry::{self, LogFilter};
 
 /// Sets up log and panic hook for a command that runs a node on the side: by default only errors are logged, so that they
 /// don't drown what the command has to say. `SWARM_LOG` and `RUST_LOG` go before `-v`.
@@ -26,11 +26,11 @@ pub(crate) fn init_for_command(output: Output) -> Result<(), Failure> {
     } else {
         LogFormat::Plain
     };
-    init(&filter, format)
+    init(&filter, format).map(drop)
 }
 
 /// Sets up log and panic hook. An agent's panic is told by its crash report and not printed a second time.
-pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), Failure> {
+pub(crate) fn init(filter: &str, format: LogFormat) -> Result<LogFilter, Failure> {
     swarm_actors::install_panic_hook();
     telemetry::init(filter, format).map_err(|error| {
         Failure::new(

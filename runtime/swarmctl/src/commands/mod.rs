@@ -3,13 +3,16 @@
 pub(crate) mod actor;
 pub(crate) mod chaos;
 pub(crate) mod config;
+pub(crate) mod context;
 pub(crate) mod dead_letter;
 pub(crate) mod dispatch;
 pub(crate) mod events;
 pub(crate) mod log;
 pub(crate) mod manifest;
+mod reload;
 pub(crate) mod status;
 pub(crate) mod tree;
 pub(crate) mod up;
 pub(crate) mod version;
+pub(crate) mod watch;
 pub(crate) mod whatif;

@@ -1,5 +1,6 @@
 //! `up`: a node in the foreground.
 
+use super::reload::Reload;
 use super::{config, log, manifest};
 use crate::agent_threads::AgentThreads;
 use crate::cli::{Global, Up};
@@ -38,7 +39,8 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
         None => Manifest::empty(),
     };
     let settings = config::settings(&up.settings, &manifest)?;
-    log::init(&log_filter(global, &settings), settings.log_format.value)?;
+    let filter = log::init(&log_filter(global, &settings), settings.log_format.value)?;
+    let reload = Reload::new(global, up, filter, &settings, &manifest);
     let data = DataFolder::open(&settings.data.value).map_err(|error| {
         Failure::new(
             ExitStatus::Refused,
@@ -73,7 +75,10 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
     // A signal stops a node that is still starting, too.
     let starting = start(output, up, &node, ready);
     let running = node::run_until_stopped(&node, order);
-    let (started, ended) = tokio::join!(starting, running);
+    let (started, ended) = tokio::select! {
+        both = async { tokio::join!(starting, running) } => both,
+        never = reload.at_every_hangup() => match never {},
+    };
     server.stop().await;
     started?;
     how_it_ended(output, &settings, ended)
@@ -155,7 +160,7 @@ fn ready_text(up: &Up, ready: &Ready) -> String {
 }
 
 /// `-v` says more than the default, but not more than what was asked for by name.
-fn log_filter(global: &Global, settings: &Settings) -> String {
+pub(super) fn log_filter(global: &Global, settings: &Settings) -> String {
     match (&settings.log.origin, global.verbose, global.quiet) {
         (Origin::Default, 0, true) => "error".to_owned(),
         (Origin::Default, 1, _) => "debug".to_owned(),

@@ -21,6 +21,7 @@ pub(crate) fn swarmctl(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swarmctl"));
     for name in [
         "SWARM_NODE",
+        "SWARM_CONTEXT",
         "SWARM_OUTPUT",
         "SWARM_TIMEOUT",
         "SWARM_LOG",
@@ -32,6 +33,8 @@ pub(crate) fn swarmctl(arguments: &[&str]) -> Command {
     ] {
         command.env_remove(name);
     }
+    // Contexts of whoever runs the tests stay out of them.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.args(arguments).stdin(Stdio::null());
     command
 }

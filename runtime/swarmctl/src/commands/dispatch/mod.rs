@@ -1,6 +1,7 @@
 //! `dispatch`: jobs to the workers of a group, one result each.
 
 mod embedded;
+mod faults;
 mod progress;
 mod remote;
 mod sink;
@@ -158,7 +159,12 @@ async fn at_node(client: &NodeClient, run: Run<'_>) -> Result<Ended, Failure> {
         asked.deadline,
         asked.window as usize,
     );
-    let mut ended = run.execute(&workers).await;
+    let faults = faults::Faults::start(client, asked).await?;
+    let mut ended = tokio::select! {
+        ended = run.execute(&workers) => ended,
+        never = faults.go_on() => match never {},
+    };
+    ended.summary.killed = faults.stop().await;
     if let Some(failure) = workers.take_failure() {
         ended.how = How::Failed(failure);
     }
