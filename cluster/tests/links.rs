@@ -1,0 +1,363 @@
+//! Two links over a wire that cuts, delays and truncates.
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use swarm_cluster::identity::{BootId, NodeId};
+use swarm_cluster::link::{Decoder, Frame, Heard, Lane, Limits, Link, Message, Refused};
+use swarm_protocols::{Address, Name};
+
+const LIMITS: Limits = Limits {
+    link_bytes: 1 << 20,
+    receiver_bytes: 1 << 18,
+    receiver_messages: 20,
+    flight_bytes: 1 << 17,
+};
+
+/// What a message was, and in which epoch its sender accepted it.
+#[derive(Clone, Debug, PartialEq)]
+struct Sent {
+    pair: (u128, u128),
+    number: u64,
+    /// The sender's boot, its epoch and the peer's as it knew them.
+    epoch: (u128, u32, u32),
+    receiver_boot: Option<BootId>,
+}
+
+struct Side {
+    link: Link,
+    name: Name,
+    boot: u128,
+    epochs: (u32, u32),
+    numbers: BTreeMap<(u128, u128), u64>,
+    sent: Vec<Sent>,
+    lost: Vec<u64>,
+    /// Of the other side's messages, by its index in `sent`.
+    got: Vec<usize>,
+    held: VecDeque<((BootId, u32, u32), Message)>,
+    decoder: Decoder,
+    wire: VecDeque<u8>,
+}
+
+impl Side {
+    fn new(name: &str, peer: &str, boot: u128) -> Self {
+        let name = Name::new(name).expect("valid");
+        let me = NodeId {
+            name: name.clone(),
+            boot: BootId(boot),
+        };
+        Self {
+            link: Link::new(me, 7, Name::new(peer).expect("valid"), Lane::Bulk, LIMITS),
+            name,
+            boot,
+            epochs: (1, 1),
+            numbers: BTreeMap::new(),
+            sent: Vec::new(),
+            lost: Vec::new(),
+            got: Vec::new(),
+            held: VecDeque::new(),
+            decoder: Decoder::default(),
+            wire: VecDeque::new(),
+        }
+    }
+
+    fn note_epochs(&mut self) {
+        let hello = self.link.hello();
+        self.epochs = (hello.epoch, hello.peer_epoch);
+    }
+
+    /// The body begins with the message's index in `sent`.
+    fn offer(&mut self, sender: u128, receiver: u128, bytes: usize) {
+        let mut body = vec![0; bytes.max(8)];
+        body[..8].copy_from_slice(&(self.sent.len() as u64).to_le_bytes());
+        let message = Message {
+            sender: Address(sender),
+            receiver: Address(receiver),
+            body: Bytes::from(body),
+        };
+        match self.link.offer(message) {
+            Ok(()) => {
+                let pair = (sender, receiver);
+                let number = self.numbers.entry(pair).or_default();
+                *number += 1;
+                self.sent.push(Sent {
+                    pair,
+                    number: *number,
+                    epoch: (self.boot, self.epochs.0, self.epochs.1),
+                    receiver_boot: self.link.peer_boot(),
+                });
+            }
+            Err(Refused::Full(_)) => {}
+            Err(Refused::TooLarge(_)) => panic!("the test sends nothing too large"),
+        }
+    }
+
+    fn lose(&mut self, messages: Vec<Message>) {
+        self.lost.extend(messages.iter().map(|m| index(m) as u64));
+    }
+}
+
+fn index(message: &Message) -> usize {
+    let bytes = message.body.first_chunk::<8>().expect("long enough");
+    usize::try_from(u64::from_le_bytes(*bytes)).expect("small")
+}
+
+struct World {
+    sides: [Side; 2],
+    is_connected: bool,
+    now: Duration,
+    boots: u128,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            sides: [Side::new("a", "b", 1), Side::new("b", "a", 2)],
+            is_connected: false,
+            now: Duration::ZERO,
+            boots: 2,
+        }
+    }
+
+    fn cut(&mut self) {
+        self.is_connected = false;
+        for side in &mut self.sides {
+            side.link.closed();
+            side.wire.clear();
+            side.decoder = Decoder::default();
+        }
+    }
+
+    /// `dialler` dials. The acceptor's hello may get lost.
+    fn connect(&mut self, dialler: usize, answer_is_lost: bool) {
+        self.cut();
+        let hello = self.sides[dialler].link.hello();
+        let acceptor = &mut self.sides[1 - dialler];
+        let opened = acceptor.link.opened(&hello).expect("accepted");
+        if let Some(broken) = opened.broken {
+            acceptor.held.clear();
+            acceptor.lose(broken.lost);
+        }
+        acceptor.note_epochs();
+        let answer = acceptor.link.hello();
+        if answer_is_lost {
+            self.cut();
+            return;
+        }
+        let side = &mut self.sides[dialler];
+        let opened = side.link.opened(&answer).expect("accepted");
+        if let Some(broken) = opened.broken {
+            side.held.clear();
+            side.lose(broken.lost);
+        }
+        side.note_epochs();
+        assert!(opened.is_agreed, "the acceptor has heard of everything");
+        self.is_connected = true;
+    }
+
+    fn down(&mut self, which: usize) {
+        self.cut();
+        let side = &mut self.sides[which];
+        let broken = side.link.down(None).expect("whoever it is");
+        side.held.clear();
+        side.lose(broken.lost);
+        side.note_epochs();
+    }
+
+    fn restart(&mut self, which: usize) {
+        self.cut();
+        self.boots += 1;
+        let old = &self.sides[which];
+        let peer = self.sides[1 - which].name.clone();
+        let mut fresh = Side::new(old.name.as_str(), peer.as_str(), self.boots);
+        // Numbers go on, so that order can be checked over the restart.
+        fresh.numbers.clone_from(&old.numbers);
+        fresh.sent.clone_from(&old.sent);
+        fresh.lost = (0..old.sent.len() as u64).collect();
+        fresh.got.clone_from(&old.got);
+        self.sides[which] = fresh;
+    }
+
+    /// Moves up to `bytes` in each direction.
+    fn pump(&mut self, bytes: usize) {
+        self.now += Duration::from_millis(4);
+        if !self.is_connected {
+            return;
+        }
+        for from in [0, 1] {
+            let mut out = BytesMut::new();
+            while out.len() < 1 << 18
+                && let Some(frame) = self.sides[from].link.poll(self.now)
+            {
+                frame.encode(&mut out);
+            }
+            self.sides[from].wire.extend(out);
+            let n = self.sides[from].wire.len().min(bytes);
+            let moved: Vec<u8> = self.sides[from].wire.drain(..n).collect();
+            let (head, tail) = self.sides.split_at_mut(1);
+            let (sender, receiver) = if from == 0 {
+                (&head[0], &mut tail[0])
+            } else {
+                (&tail[0], &mut head[0])
+            };
+            receiver.decoder.buffer().extend_from_slice(&moved);
+            while let Some(frame) = receiver.decoder.frame().expect("frames") {
+                receive(sender, receiver, frame, self.now);
+            }
+        }
+    }
+
+    fn take(&mut self, which: usize, n: usize) {
+        let side = &mut self.sides[which];
+        for _ in 0..n {
+            let Some((epoch, message)) = side.held.pop_front() else {
+                return;
+            };
+            let weight = u32::try_from(message.weight()).expect("small");
+            side.link.release(epoch, message.receiver, 1, weight);
+        }
+    }
+
+    /// Until nothing moves any more.
+    fn settle(&mut self) {
+        if !self.is_connected {
+            self.connect(0, false);
+        }
+        for _ in 0..2000 {
+            self.pump(1 << 20);
+            self.take(0, 1000);
+            self.take(1, 1000);
+            let idle = self
+                .sides
+                .iter()
+                .all(|s| s.link.under_way_bytes() == 0 && s.wire.is_empty());
+            if idle {
+                return;
+            }
+        }
+        panic!("the link does not come to rest");
+    }
+}
+
+fn receive(sender: &Side, receiver: &mut Side, frame: Frame, now: Duration) {
+    let Heard::Message(message) = receiver.link.handle(frame, now).expect("no violation") else {
+        return;
+    };
+    let at = index(&message);
+    let sent = &sender.sent[at];
+    assert_eq!(
+        sent.pair,
+        (message.sender.0, message.receiver.0),
+        "whole messages arrive"
+    );
+    assert_eq!(
+        sent.epoch,
+        (sender.boot, receiver.epochs.1, receiver.epochs.0),
+        "nothing of an epoch that is over arrives"
+    );
+    assert!(
+        sent.receiver_boot
+            .is_none_or(|boot| boot == BootId(receiver.boot)),
+        "nothing arrives that was meant for the process before"
+    );
+    receiver.got.push(at);
+    let epoch = receiver.link.epoch().expect("met");
+    receiver.held.push_back((epoch, message));
+    let held: usize = receiver.held.iter().map(|(_, m)| m.weight()).sum();
+    assert!(held <= LIMITS.link_bytes as usize, "the bound is exact");
+}
+
+fn invariant_each_once_and_in_order_per_pair(sender: &Side, receiver: &Side) {
+    let mut last: BTreeMap<(u128, u128), u64> = BTreeMap::new();
+    for at in &receiver.got {
+        let sent = &sender.sent[*at];
+        let before = last.insert(sent.pair, sent.number);
+        assert!(before < Some(sent.number), "{:?} after {before:?}", sent);
+    }
+}
+
+fn invariant_nothing_is_silently_lost(sender: &Side, receiver: &Side) {
+    for at in 0..sender.sent.len() {
+        assert!(
+            receiver.got.contains(&at) || sender.lost.contains(&(at as u64)),
+            "message {at} vanished"
+        );
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Offer(usize, u128, u128, usize),
+    Pump(usize),
+    Take(usize, usize),
+    Cut,
+    Connect(usize, bool),
+    Down(usize),
+    Restart(usize),
+}
+
+fn step(with_ends: bool) -> BoxedStrategy<Step> {
+    let sizes = prop_oneof![5 => 8usize..200, 1 => 60_000usize..200_000];
+    let calm = prop_oneof![
+        8 => (0usize..2, 0u128..3, 1u128..4, sizes).prop_map(|(w, s, r, b)| Step::Offer(w, s, r, b)),
+        6 => (1usize..100_000).prop_map(Step::Pump),
+        4 => (0usize..2, 1usize..9).prop_map(|(w, n)| Step::Take(w, n)),
+        1 => Just(Step::Cut),
+        2 => (0usize..2, any::<bool>()).prop_map(|(w, l)| Step::Connect(w, l)),
+    ];
+    if with_ends {
+        prop_oneof![20 => calm, 1 => (0usize..2).prop_map(Step::Down), 1 => (0usize..2).prop_map(Step::Restart)]
+            .boxed()
+    } else {
+        calm.boxed()
+    }
+}
+
+fn run(steps: Vec<Step>) -> World {
+    let mut world = World::new();
+    for step in steps {
+        match step {
+            Step::Offer(which, sender, receiver, bytes) => {
+                world.sides[which].offer(sender, receiver, bytes);
+            }
+            Step::Pump(bytes) => world.pump(bytes),
+            Step::Take(which, n) => world.take(which, n),
+            Step::Cut => world.cut(),
+            Step::Connect(which, lost) => world.connect(which, lost),
+            Step::Down(which) => world.down(which),
+            Step::Restart(which) => world.restart(which),
+        }
+    }
+    world.settle();
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_wire_that_cuts_and_truncates_loses_doubles_and_reorders_nothing(
+        steps in proptest::collection::vec(step(false), 1..120),
+    ) {
+        let world = run(steps);
+        let [a, b] = &world.sides;
+        for (sender, receiver) in [(a, b), (b, a)] {
+            invariant_each_once_and_in_order_per_pair(sender, receiver);
+            prop_assert_eq!(receiver.got.len(), sender.sent.len());
+            prop_assert!(sender.lost.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_verdict_or_a_restart_ends_the_epoch_and_everything_in_it(
+        steps in proptest::collection::vec(step(true), 1..160),
+    ) {
+        let world = run(steps);
+        let [a, b] = &world.sides;
+        for (sender, receiver) in [(a, b), (b, a)] {
+            invariant_each_once_and_in_order_per_pair(sender, receiver);
+            invariant_nothing_is_silently_lost(sender, receiver);
+        }
+    }
+}
