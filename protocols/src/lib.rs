@@ -2,7 +2,7 @@
 //!
 //! Pure data and pure functions: this crate starts no task, opens no socket and reads no clock.
 
-mod acl;
+pub mod acl;
 mod envelope;
 mod exit;
 mod id;

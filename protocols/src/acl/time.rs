@@ -56,7 +56,6 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the string codec reads dates"))]
     pub(crate) fn from_fields(fields: &DateFields) -> Option<Self> {
         fields.is_valid().then(|| Self(fields.millis()))
     }
@@ -111,7 +110,6 @@ impl DateFields {
 
     /// As a length of time, a year being 365 days and a month 30: what JADE makes of a relative time (fipa.md b.4), except
     /// that milliseconds count.
-    #[expect(dead_code, reason = "the string codec reads dates")]
     pub(crate) fn span_millis(&self) -> i64 {
         (self.year * 365 + self.month * 30 + self.day) * MS_PER_DAY + self.time_millis()
     }
