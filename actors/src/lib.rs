@@ -47,7 +47,7 @@ pub use hooks::{Admission, AdmissionHook, Hooks, TurnEnd, TurnHook, TurnView};
 pub use info::{ActorDetail, ActorInfo, ActorState};
 pub use letter::LetterKind;
 pub use panics::install_panic_hook;
-pub use recorder::{CrashReport, FLIGHT_RECORDER_ENTRIES, FlightRecord};
+pub use recorder::{CrashReport, FLIGHT_RECORDER_ENTRIES, FlightRecord, SpecRecord};
 pub use reference::{AgentRef, AnyRef, NotSent, SendError, SendOptions};
 pub use signal::{Down, Exit, GroupChange, MonitorId, WatchEvent, Watched};
 pub use spec::{AgentSpec, MAILBOX_CAPACITY_DEFAULT, MailboxOptions, OnCrash, Placement, WhenFull};

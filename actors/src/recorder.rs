@@ -63,6 +63,21 @@ impl FlightRecorder {
     }
 }
 
+/// How the supervisor of an agent treats it, as its child spec has it, and the bounds it lives under.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecRecord {
+    /// permanent, transient or temporary.
+    pub restart: Cow<'static, str>,
+    /// `brutal_kill`, `infinity` or a number of milliseconds.
+    pub shutdown: Cow<'static, str>,
+    /// Whether its end can end its supervisor.
+    pub significant: bool,
+    /// How many messages its mailbox holds.
+    pub mailbox_capacity: u32,
+    /// How long a turn may take, in milliseconds; none for no limit.
+    pub turn_deadline_ms: Option<u64>,
+}
+
 /// What is known of a crash (design.md 4).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CrashReport {
@@ -76,6 +91,9 @@ pub struct CrashReport {
     pub supervisor: Option<Pid>,
     /// The Rust type of its behaviour.
     pub behaviour: Cow<'static, str>,
+    /// What it was started from.
+    #[serde(default)]
+    pub spec: SpecRecord,
     /// Why, with causes.
     pub reason: ExitReason,
     /// The message in whose turn it crashed.

@@ -2,6 +2,7 @@
 
 use crate::agent::Agent;
 use crate::cell::StartCell;
+use crate::recorder::SpecRecord;
 use crate::system::System;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,8 @@ pub(crate) struct Plan<A> {
     pub(crate) placement: Placement,
     pub(crate) groups: Vec<Name>,
     pub(crate) registered: Option<Name>,
+    /// For crash reports: the spec in words.
+    pub(crate) record: SpecRecord,
 }
 
 /// A spec for one agent, or for several that differ in id only.
@@ -116,6 +119,7 @@ impl<A: Agent> AgentSpec<A> {
                 placement: Placement::Shared,
                 groups: Vec::new(),
                 registered: None,
+                record: SpecRecord::default(),
             },
             restart: Restart::Permanent,
             shutdown: None,
@@ -234,8 +238,32 @@ impl<A: Agent> AgentSpec<A> {
         self.children(system, Some(count))
     }
 
+    fn record(&self) -> SpecRecord {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        SpecRecord {
+            restart: match self.restart {
+                Restart::Permanent => "permanent",
+                Restart::Transient => "transient",
+                Restart::Temporary => "temporary",
+            }
+            .into(),
+            shutdown: match self.shutdown.unwrap_or(Shutdown::WORKER_DEFAULT) {
+                Shutdown::BrutalKill => "brutal_kill".into(),
+                Shutdown::Timeout(time) => ms(time).to_string().into(),
+                Shutdown::Infinity => "infinity".into(),
+            },
+            significant: self.significant,
+            mailbox_capacity: self.plan.mailbox.capacity,
+            turn_deadline_ms: self.plan.turn_deadline.map(ms),
+        }
+    }
+
     fn children(self, system: &System, replicas: Option<u32>) -> Vec<ChildSpec> {
-        let plan = Arc::new(self.plan);
+        let record = self.record();
+        let plan = Arc::new(Plan {
+            record,
+            ..self.plan
+        });
         let start = Arc::new(StartCell::new(plan, system));
         let ids = match replicas {
             None => vec![self.id],

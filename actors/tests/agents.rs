@@ -54,6 +54,9 @@ async fn the_message_in_whose_turn_an_agent_crashed_is_a_dead_letter_and_the_cra
         "both messages are in the flight recorder"
     );
     assert!(crash.message.is_some());
+    let spec = (&*crash.spec.restart, &*crash.spec.shutdown);
+    assert_eq!(spec, ("permanent", "5000"), "it says what was crashed");
+    assert_eq!(crash.spec.mailbox_capacity, 1024);
 }
 
 #[tokio::test(start_paused = true)]

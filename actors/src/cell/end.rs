@@ -200,6 +200,7 @@ impl<A: Agent> Cell<A> {
             pid: self.core.pid(),
             supervisor: seat.link.as_ref().map(Link::supervisor),
             behaviour: self.core.behaviour.into(),
+            spec: self.plan().record.clone(),
             reason: reason.clone(),
             message: None,
             recorder: seat

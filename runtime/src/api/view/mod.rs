@@ -154,6 +154,7 @@ fn crash_report(crash: &CrashReport, started_ms: u64) -> Value {
         "at": time(crash.at_ms),
         "incarnation": crash.incarnation,
         "behaviour": crash.behaviour,
+        "spec": crash.spec,
         "kind": crash.reason.kind(),
         "reason": crash.reason.to_string(),
         "causes": causes,
