@@ -16,6 +16,7 @@ mod fault;
 mod groups;
 mod hooks;
 mod info;
+pub mod journal;
 mod letter;
 pub mod lifecycle;
 mod mailbox;
