@@ -4,6 +4,7 @@ use super::frame::{Chunk, Item, Part, RELEASED_MAX, Released};
 use super::{CHUNK_BYTES, Limits, MESSAGE_BYTES_MAX, Message};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
 use swarm_protocols::Address;
 
 /// Fixed keys, so that two runs are alike. Nothing depends on the order within these maps. How many entries there are is bounded by
@@ -64,6 +65,8 @@ pub(super) struct Outbox {
     flown: usize,
     /// Their bytes.
     flight_bytes: usize,
+    /// When the first of them was handed out, or the last acknowledgement let them go on.
+    flying_since: Duration,
 }
 
 impl Outbox {
@@ -80,6 +83,7 @@ impl Outbox {
             acked: 0,
             flown: 0,
             flight_bytes: 0,
+            flying_since: Duration::ZERO,
         }
     }
 
@@ -146,7 +150,7 @@ impl Outbox {
     }
 
     /// The next item for the connection: first what an earlier one may have lost, then what is new.
-    pub(super) fn next(&mut self, with_released: bool) -> Option<(u64, Item)> {
+    pub(super) fn next(&mut self, with_released: bool, now: Duration) -> Option<(u64, Item)> {
         if self.flight_bytes >= self.limits.flight_bytes as usize {
             return None;
         }
@@ -156,6 +160,9 @@ impl Outbox {
             self.kept.push_back(fresh);
         }
         let kept = self.kept.get(self.flown)?;
+        if self.flown == 0 {
+            self.flying_since = now;
+        }
         self.flown += 1;
         self.flight_bytes += kept.bytes;
         Some((self.acked + self.flown as u64, kept.item.clone()))
@@ -163,6 +170,11 @@ impl Outbox {
 
     pub(super) fn has_new(&self) -> bool {
         !self.turns.is_empty() || self.flown < self.kept.len()
+    }
+
+    /// Since when the peer has something to acknowledge.
+    pub(super) fn waits_since(&self) -> Option<Duration> {
+        (self.flown > 0).then_some(self.flying_since)
     }
 
     pub(super) fn has_released(&self) -> bool {
@@ -252,6 +264,12 @@ impl Outbox {
         true
     }
 
+    /// The connection is gone: what flew on it may have to fly again.
+    pub(super) fn ground(&mut self) {
+        self.flown = 0;
+        self.flight_bytes = 0;
+    }
+
     /// A new connection on which the peer has received all up to `received`: what is after it is sent again. False when that does
     /// not fit what was ever sent.
     pub(super) fn resume(&mut self, received: u64) -> bool {
@@ -259,8 +277,7 @@ impl Outbox {
         self.flown = self.kept.len();
         self.flight_bytes = self.kept_bytes;
         let fits = received >= self.acked && self.acknowledged(received);
-        self.flown = 0;
-        self.flight_bytes = 0;
+        self.ground();
         fits
     }
 
@@ -365,7 +382,7 @@ mod tests {
         assert_eq!(outbox.offer(message(1, 9, 1)), Ok(()));
         assert_eq!(outbox.offer(message(2, 9, 2)), Ok(()));
         let mut seen = Vec::new();
-        while let Some((_, Item::Chunk(chunk))) = outbox.next(false) {
+        while let Some((_, Item::Chunk(chunk))) = outbox.next(false, Duration::ZERO) {
             seen.push((chunk.sender.0, chunk.part));
         }
         let first = Part::First(u32::try_from(big).expect("fits"));
@@ -389,7 +406,7 @@ mod tests {
         }
         // The first message and a piece of the second.
         for _ in 0..3 {
-            assert!(outbox.next(false).is_some());
+            assert!(outbox.next(false, Duration::ZERO).is_some());
         }
         assert!(outbox.acknowledged(1));
         let mut lost: Vec<usize> = outbox.give_up().iter().map(|m| m.body.len()).collect();
@@ -403,7 +420,7 @@ mod tests {
         let mut outbox = Outbox::new(Limits::default());
         assert_eq!(outbox.offer(message(1, 9, 1)), Ok(()));
         assert!(!outbox.acknowledged(1));
-        assert!(outbox.next(false).is_some());
+        assert!(outbox.next(false, Duration::ZERO).is_some());
         assert!(outbox.acknowledged(1));
         assert!(!outbox.acknowledged(2));
     }

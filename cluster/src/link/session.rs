@@ -133,6 +133,7 @@ pub struct Link {
     unacked_bytes: usize,
     ack_since: Option<Duration>,
     pings: Vec<Frame>,
+    heard_at: Duration,
 }
 
 /// How many pings and pongs wait to be sent at most; further ones are left out.
@@ -158,6 +159,7 @@ impl Link {
             unacked_bytes: 0,
             ack_since: None,
             pings: Vec::new(),
+            heard_at: Duration::ZERO,
         }
     }
 
@@ -260,6 +262,7 @@ impl Link {
     /// The connection is gone. What was not acknowledged is sent again on the next one.
     pub fn closed(&mut self) {
         self.is_open = false;
+        self.outbox.ground();
         self.unacked_items = 0;
         self.unacked_bytes = 0;
         self.ack_since = None;
@@ -392,7 +395,7 @@ impl Link {
         // What mailboxes have taken is told as soon as anything is; by itself when it is much or has waited.
         let with_released = is_due || has_company || self.release_is_due();
         self.outbox
-            .next(with_released)
+            .next(with_released, now)
             .map(|(number, item)| Frame::Item(number, item))
     }
 
@@ -402,8 +405,32 @@ impl Link {
             || self.ack_since.is_some_and(|since| now >= since + ACK_DELAY)
     }
 
-    fn release_is_due(&self) -> bool {
-        self.outbox.has_released() && self.unacked_items == 0
+    /// Whether what was taken is to be told to the peer now, and not with an acknowledgement that is due soon.
+    #[must_use]
+    pub fn release_is_due(&self) -> bool {
+        self.is_open && self.outbox.has_released() && self.unacked_items == 0
+    }
+
+    /// Whether [`Link::poll`] has something now.
+    #[must_use]
+    pub fn is_write_due(&self, now: Duration) -> bool {
+        self.is_open
+            && (self.outbox.has_new()
+                || !self.pings.is_empty()
+                || self.is_ack_due(now)
+                || self.release_is_due())
+    }
+
+    /// Something has arrived from the peer.
+    pub fn heard_at(&mut self, now: Duration) {
+        self.heard_at = now;
+    }
+
+    /// Since when the peer owes a sign of life: none while everything that was sent is acknowledged.
+    #[must_use]
+    pub fn silent_since(&self) -> Option<Duration> {
+        let sent = self.outbox.waits_since()?;
+        Some(self.heard_at.max(sent))
     }
 
     /// When [`Link::poll`] has a frame that it has not now, if nothing else happens.
@@ -418,7 +445,7 @@ impl Link {
     /// Whether a connection is of use: something is to be sent.
     #[must_use]
     pub fn wants_connection(&self) -> bool {
-        self.outbox.has_new()
+        self.outbox.has_new() || self.outbox.has_released()
     }
 
     /// Whether a connection is open.
