@@ -198,28 +198,7 @@ fn content_in_a_wrong_charset_is_kept_byte_by_byte() {
 #[test]
 fn everything_that_jade_emits_is_read() {
     let message = parse_bytes(&capture("codec-string.acl"));
-    let mut seller = Aid::named("seller@b");
-    seller.addresses = vec!["http://127.0.0.1:7802/acc".to_owned()];
-    let mut buyer = Aid::named("buyer@a");
-    buyer.addresses = vec!["http://127.0.0.1:7801/acc".to_owned()];
-    buyer.resolvers = vec![Aid::named("ams@a")];
-    let mut expected = AclMessage::new(Performative::Propose);
-    expected.sender = Some(seller);
-    expected.receiver = vec![buyer, Aid::named("two words@a")];
-    expected.reply_to = vec![Aid::named("proxy@a")];
-    expected.content = Some(b"((price \"apple\" 12.5))".to_vec());
-    expected.reply_with = Some("12345".into());
-    expected.in_reply_to = Some("R1_0".into());
-    expected.encoding = Some("utf-8".to_owned());
-    expected.language = Some("fipa-sl".to_owned());
-    expected.ontology = Some("market v1".to_owned());
-    expected.reply_by = Some(noon().saturating_add(Duration::from_millis(123)));
-    expected.protocol = Some("fipa-contract-net".to_owned());
-    expected.conversation_id = Some("C1(x)".into());
-    expected.user_parameters = vec![
-        ("X-n".to_owned(), "7".to_owned()),
-        ("X-Trace".to_owned(), "on off".to_owned()),
-    ];
+    let mut expected = kit::proposal();
     assert!(message.is_identical(&expected), "{message:#?}");
 
     expected.content = Some(vec![0x00, 0x01, 0xff]);

@@ -5,8 +5,8 @@ mod kit;
 
 use kit::{message, reading};
 use proptest::prelude::*;
-use swarm_protocols::acl::string::{self, BytesForm, EmitError, Writing};
-use swarm_protocols::acl::{AclMessage, Aid, Performative};
+use swarm_protocols::acl::string::{self, BytesForm, Writing};
+use swarm_protocols::acl::{AclMessage, Aid, EmitError, Performative};
 
 const FORMS: [BytesForm; 2] = [BytesForm::LengthPrefixed, BytesForm::JadeBase64];
 

@@ -93,18 +93,27 @@ impl Charset {
     }
 }
 
-/// Where a text is wrong.
+/// Where a message is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Bytes before it.
     pub offset: usize,
-    /// Its line, from 1. A line ends with LF.
+    /// Its line, from 1; 0 where the form of the message has no lines. A line ends with LF.
     pub line: usize,
-    /// Its column, from 1, in characters where the line is UTF-8.
+    /// Its column, from 1, in characters where the line is UTF-8; 0 where there are no lines.
     pub column: usize,
 }
 
 impl Place {
+    /// A place in something that has no lines.
+    pub(crate) fn in_binary(offset: usize) -> Self {
+        Self {
+            offset,
+            line: 0,
+            column: 0,
+        }
+    }
+
     pub(crate) fn of(bytes: &[u8], offset: usize) -> Self {
         let before = &bytes[..offset.min(bytes.len())];
         let line_start = before
@@ -123,6 +132,9 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return write!(f, "byte {}", self.offset);
+        }
         write!(
             f,
             "line {}, column {} (byte {})",
@@ -197,9 +209,41 @@ pub enum Fault {
     /// A date that is none.
     #[error("{0:?} is no date-time such as 20260101T120000000Z")]
     BadDate(String),
+    /// No user-defined name: `X-` and a word.
+    #[error("{0:?} is no name of a user-defined parameter: X- and a word")]
+    UserName(String),
+    /// The form refers to a code table, which only the peers of a connection share.
+    #[error("an entry of a code table, which a single message does not bring along")]
+    CodeTable,
+    /// No JSON, or not of the schema; what the JSON reader says.
+    #[error("{0}")]
+    Json(String),
     /// Content that is said to be Base64 and is not.
     #[error("the content is said to be Base64 and is not")]
     BadBase64,
+}
+
+/// A message that cannot be written so that it reads back as the same. Nothing was written; it is for its maker to mend.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmitError {
+    /// The name of a user-defined parameter or slot does not start with `X-`, or holds what no word can.
+    #[error("{0:?} is no name of a user-defined parameter: X- and a word")]
+    UserName(String),
+    /// `X-JADE-Encoding: Base64` would have the reader decode content that was never encoded.
+    #[error("the parameter X-JADE-Encoding is written by the codec alone")]
+    ReservedParameter,
+    /// An address is empty or holds a blank, a control character or a parenthesis.
+    #[error("{0:?} cannot be written as an address")]
+    Address(String),
+    /// An agent identifier without a name.
+    #[error("an agent identifier without a name")]
+    NoName,
+    /// Resolvers of resolvers beyond [`Limits::depth_max`].
+    #[error("resolvers within resolvers, deeper than {limit} levels of parentheses")]
+    TooDeep {
+        /// How deep it may be.
+        limit: usize,
+    },
 }
 
 /// How much of what was found is told.

@@ -21,6 +21,8 @@ pub struct TimestampOutOfRange {
 const MS_PER_DAY: i64 = 86_400_000;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00.000Z.
+    pub const UNIX_EPOCH: Self = Self(0);
     /// 0000-01-01T00:00:00.000Z.
     pub const MIN: Self = Self(-62_167_219_200_000);
     /// 9999-12-31T23:59:59.999Z.
@@ -54,6 +56,55 @@ impl Timestamp {
     #[must_use]
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// Reads an RFC 3339 date-time, such as `2026-01-01T12:00:00.123Z` or `2026-01-01T13:00:00+01:00`. What is finer than a
+    /// millisecond is cut off. None where it is none, or lies outside of the range.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let number = |from: usize, to: usize| decimal(bytes.get(from..to)?);
+        let is_shaped = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')]
+            .iter()
+            .all(|&(at, mark)| bytes.get(at) == Some(&mark))
+            && matches!(bytes.get(10), Some(b'T' | b't'));
+        if !is_shaped {
+            return None;
+        }
+        let rest = bytes.get(19..)?;
+        let fraction = match rest.strip_prefix(b".") {
+            Some(tail) => tail.iter().take_while(|byte| byte.is_ascii_digit()).count() + 1,
+            None => 0,
+        };
+        if fraction == 1 {
+            return None;
+        }
+        let milli = (1..=3).fold(0, |sum, at| {
+            let digit = if at < fraction { rest[at] - b'0' } else { 0 };
+            sum * 10 + i64::from(digit)
+        });
+        let written = Self::from_fields(&DateFields {
+            year: number(0, 4)?,
+            month: number(5, 7)?,
+            day: number(8, 10)?,
+            hour: number(11, 13)?,
+            minute: number(14, 16)?,
+            second: number(17, 19)?,
+            milli,
+        })?;
+        let offset_minutes = match &rest[fraction..] {
+            [b'Z' | b'z'] => 0,
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+                let (hours, minutes) = (decimal(&[*h1, *h2])?, decimal(&[*m1, *m2])?);
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                let minutes = hours * 60 + minutes;
+                if *sign == b'+' { minutes } else { -minutes }
+            }
+            _ => return None,
+        };
+        Self::from_millis(written.0 - offset_minutes * 60_000).ok()
     }
 
     pub(crate) fn from_fields(fields: &DateFields) -> Option<Self> {
@@ -113,6 +164,14 @@ impl DateFields {
     pub(crate) fn span_millis(&self) -> i64 {
         (self.year * 365 + self.month * 30 + self.day) * MS_PER_DAY + self.time_millis()
     }
+}
+
+fn decimal(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0_i64, |sum, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| sum * 10 + i64::from(digit - b'0'))
+    })
 }
 
 fn days_of_month(year: i64, month: i64) -> i64 {
@@ -187,6 +246,7 @@ mod tests {
         let time = Timestamp::from_millis(millis).expect("within range");
         assert_eq!(time.to_string(), text);
         assert_eq!(Timestamp::from_fields(&time.fields()), Some(time));
+        assert_eq!(Timestamp::from_rfc3339(text), Some(time));
     }
 
     #[test]
@@ -211,6 +271,37 @@ mod tests {
                 Err(TimestampOutOfRange { millis })
             );
             assert!(serde_json::from_str::<Timestamp>(&millis.to_string()).is_err());
+        }
+    }
+
+    #[test]
+    fn rfc_3339_is_read_with_any_fraction_and_offset() {
+        let noon = Timestamp::from_rfc3339("2026-01-01T12:00:00Z").expect("a date");
+        assert_eq!(noon.as_millis(), 1_767_268_800_000);
+        for same in [
+            "2026-01-01T13:30:00+01:30",
+            "2026-01-01t12:00:00.0009z",
+            "2025-12-31T23:00:00.000000000-13:00",
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(same), Some(noon), "{same}");
+        }
+        let half = Timestamp::from_rfc3339("2026-01-01T12:00:00.5Z").expect("a date");
+        assert_eq!(half.as_millis() - noon.as_millis(), 500);
+        for none in [
+            "",
+            "2026-01-01",
+            "2026-01-01T12:00:00",
+            "2026-01-01 12:00:00Z",
+            "2026-02-30T12:00:00Z",
+            "2026-01-01T12:00:00.Z",
+            "2026-01-01T12:00:00+1:00",
+            "2026-01-01T12:00:00+24:00",
+            "2026-01-01T12:00:00Zx",
+            "+026-01-01T12:00:00Z",
+            "0000-01-01T00:00:00+00:01",
+            "20é6-01-01T12:00:00Z",
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(none), None, "{none}");
         }
     }
 

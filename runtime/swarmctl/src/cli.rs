@@ -119,6 +119,9 @@ pub(crate) enum Command {
     /// Name nodes, and choose which one is meant
     #[command(subcommand)]
     Context(Context),
+    /// Work with ACL messages
+    #[command(subcommand)]
+    Acl(Acl),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -348,6 +351,40 @@ pub(crate) enum Config {
         #[command(flatten)]
         settings: Box<NodeFlags>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Acl {
+    /// Turn one message from stdin into another form, on stdout; where it is wrong is said with status 7
+    Convert {
+        /// The form that comes in
+        #[arg(long, value_enum, value_name = "FORM")]
+        from: AclForm,
+        /// The form that goes out
+        #[arg(long, value_enum, value_name = "FORM")]
+        to: AclForm,
+    },
+}
+
+/// The forms of an ACL message, see docs/fipa.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AclForm {
+    /// fipa.acl.rep.string.std
+    String,
+    /// Swarm's JSON form
+    Json,
+    /// fipa.acl.rep.bitefficient.std
+    BitEfficient,
+}
+
+impl std::fmt::Display for AclForm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::String => "string",
+            Self::Json => "JSON",
+            Self::BitEfficient => "bit-efficient",
+        })
+    }
 }
 
 #[derive(Debug, Subcommand)]

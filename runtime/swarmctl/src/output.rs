@@ -186,12 +186,13 @@ fn is_colored(choice: ColorChoice) -> bool {
     }
 }
 
-/// Writes data. The only way to stdout, so that a reader that went away is noticed everywhere.
+/// Writes data. With [`write_bytes`] the only way to stdout, so that a reader that went away is noticed everywhere.
 pub(crate) fn write_stdout(text: &str) -> io::Result<()> {
     write_bytes(text.as_bytes())
 }
 
-fn write_bytes(bytes: &[u8]) -> io::Result<()> {
+/// Writes data that need not be text.
+pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()

@@ -87,6 +87,7 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Config(config) => commands::config::run(output, config),
         Command::Context(context) => commands::context::run(global, output, context).await,
         Command::Whatif(whatif) => commands::whatif::run(output, whatif).await,
+        Command::Acl(acl) => commands::acl::run(acl),
         Command::Completions { shell } => {
             write_stdout(&commands::version::completions(*shell))?;
             Ok(ExitStatus::Done)

@@ -61,6 +61,14 @@ impl DateToken {
         })
     }
 
+    /// The sign, the seventeen digits and the letter, as the bit-efficient form has them.
+    pub(in crate::acl) fn split(token: &[u8]) -> Option<(Option<u8>, Vec<u8>, Option<u8>)> {
+        let date = Self::read(token)?;
+        let sign = date.sign.map(|_| token[0]);
+        let core = &token[usize::from(sign.is_some())..][..CORE];
+        Some((sign, [&core[..8], &core[9..]].concat(), date.letter))
+    }
+
     /// The instant that it means. A relative one counts from now, a local one is told by the offset. None where there is no
     /// such date or it lies outside of what can be written.
     pub(crate) fn instant(&self, reading: &Reading) -> Option<Timestamp> {

@@ -7,14 +7,14 @@
 //! nested expressions are kept as their spelling and written as a string; a date is checked field by field, and a message
 //! that was read has its dates as UTC instants.
 
-mod date;
+pub(in crate::acl) mod date;
 mod lexer;
 mod reader;
-mod spelling;
+pub(in crate::acl) mod spelling;
 mod writer;
 
 pub use reader::parse;
-pub use writer::{BytesForm, EmitError, Writing, emit};
+pub use writer::{BytesForm, Writing, emit};
 
 /// The name of this form in an envelope.
 pub const REPRESENTATION: &str = "fipa.acl.rep.string.std";

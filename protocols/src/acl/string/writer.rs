@@ -3,7 +3,7 @@
 use super::date::spell;
 use super::spelling::{is_user_name, is_writable_expression, is_writable_url, is_writable_word};
 use super::{BASE64, JADE_ENCODING};
-use crate::acl::codec::Limits;
+use crate::acl::codec::{EmitError, Limits};
 use crate::acl::{AclMessage, Aid};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,29 +24,6 @@ pub enum BytesForm {
     LengthPrefixed,
     /// Base64 and the parameter `X-JADE-Encoding`: what JADE has.
     JadeBase64,
-}
-
-/// A message that has no string form that reads back as the same. Nothing was written; it is for its maker to mend.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EmitError {
-    /// The name of a user-defined parameter or slot does not start with `X-`, or holds what no word can.
-    #[error("{0:?} is no name of a user-defined parameter: X- and a word")]
-    UserName(String),
-    /// `X-JADE-Encoding: Base64` would have the reader decode content that was never encoded.
-    #[error("the parameter X-JADE-Encoding is written by the codec alone")]
-    ReservedParameter,
-    /// An address is empty or holds a blank, a control character or a parenthesis.
-    #[error("{0:?} cannot be written as an address")]
-    Address(String),
-    /// An agent identifier without a name.
-    #[error("an agent identifier without a name")]
-    NoName,
-    /// Resolvers of resolvers beyond [`Limits::depth_max`].
-    #[error("resolvers within resolvers, deeper than {limit} levels of parentheses")]
-    TooDeep {
-        /// How deep it may be.
-        limit: usize,
-    },
 }
 
 /// Writes a message, with nothing in front of its parenthesis and nothing behind. Reading it gives an identical message.

@@ -1,5 +1,6 @@
 //! One module per command. Each takes what was parsed and ends with an exit status or a [`Stop`](crate::failure::Stop).
 
+pub(crate) mod acl;
 pub(crate) mod actor;
 pub(crate) mod chaos;
 pub(crate) mod config;
