@@ -8,6 +8,7 @@
 //! - [`gossip`]: the packets of membership, sealed, and the UDP task that carries them.
 //! - [`names`]: names and groups over the cluster; a pure core.
 //! - [`link`]: authenticated connections between two nodes.
+//! - [`security`]: certificates, the authority that issues them, and tokens to join with.
 //! - [`transport`]: how envelopes travel over them.
 
 pub mod gossip;
@@ -15,4 +16,5 @@ pub mod identity;
 pub mod link;
 pub mod membership;
 pub mod names;
+pub mod security;
 pub mod transport;

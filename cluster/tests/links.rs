@@ -334,7 +334,7 @@ fn run(steps: Vec<Step>) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn a_wire_that_cuts_and_truncates_loses_doubles_and_reorders_nothing(

@@ -49,6 +49,8 @@ enum Ended {
     Superseded,
     #[error("the peer was given up")]
     Verdict,
+    #[error("a new connection takes its place")]
+    Renewed,
     #[error("the two sides began anew")]
     NotAgreed,
 }
@@ -75,7 +77,10 @@ pub(super) async fn run(links: Weak<Shared>, peer: Weak<Peer>, lane: Arc<LaneSta
         if began.elapsed() >= GOOD_AFTER {
             backoff.succeeded();
         }
-        if !matches!(ended, Ended::Superseded | Ended::Verdict | Ended::NotAgreed) {
+        if !matches!(
+            ended,
+            Ended::Superseded | Ended::Verdict | Ended::Renewed | Ended::NotAgreed
+        ) {
             let wait = backoff.failed(shared.random());
             drop((shared, peer));
             rest(&lane, wait).await;
@@ -100,7 +105,7 @@ async fn interrupted(lane: &LaneState) {
     loop {
         {
             let inner = lane.inner.lock();
-            if inner.incoming.is_some() || inner.verdict.is_some() {
+            if inner.incoming.is_some() || inner.verdict.is_some() || inner.renew {
                 return;
             }
         }
@@ -131,12 +136,13 @@ fn note_end(shared: &Shared, peer: &Peer, lane: &LaneState, ended: &Ended) {
         let mut inner = lane.inner.lock();
         let was_open = inner.link.is_open();
         inner.link.closed();
+        inner.renew = false;
         inner.last_problem = Some(ended.to_string());
         let error = match ended {
             Ended::Dial(error) => PingError::Dial(error.clone()),
             _ => PingError::Closed,
         };
-        if !matches!(ended, Ended::Superseded | Ended::NotAgreed) {
+        if !matches!(ended, Ended::Superseded | Ended::Renewed | Ended::NotAgreed) {
             inner.fail_pings(&error);
         }
         for ping in inner.pings.values_mut() {
@@ -426,6 +432,9 @@ fn fill(
     }
     if inner.incoming.is_some() {
         return Err(Ended::Superseded);
+    }
+    if std::mem::take(&mut inner.renew) {
+        return Err(Ended::Renewed);
     }
     inner.send_pings();
     let silence = shared.tuning.silence_limit;

@@ -194,6 +194,8 @@ pub(super) struct LaneInner {
     pub(super) incoming: Option<Accepted>,
     /// Verdicts that its driver has not carried out yet: the peer is given up. At most one matters.
     pub(super) verdict: Option<Option<BootId>>,
+    /// The open connection is to be replaced by a new one.
+    pub(super) renew: bool,
     /// Wakers of those who wait for room.
     pub(super) waiters: VecDeque<Waker>,
     pub(super) pings: BTreeMap<u64, PendingPing>,
@@ -304,6 +306,28 @@ impl Links {
             for lane in [&peer.control, &peer.bulk] {
                 lane.inner.lock().verdict = Some(boot);
                 lane.changed.notify_one();
+            }
+        }
+    }
+
+    /// Closes the open connections to a peer; new ones take their place and go on where those stopped. For new certificates.
+    pub fn reconnect(&self, peer: &Name) {
+        if let Some(peer) = self.0.0.known(peer) {
+            for lane in [&peer.control, &peer.bulk] {
+                let mut inner = lane.inner.lock();
+                inner.renew = inner.link.is_open();
+                drop(inner);
+                lane.changed.notify_one();
+            }
+        }
+    }
+
+    /// Forgets a peer that is no member any more: its links end, without a word to the handler. What was under way to it is gone.
+    pub fn forget(&self, peer: &Name) {
+        let forgotten = self.0.0.peers.write().remove(peer);
+        if let Some(peer) = forgotten {
+            for task in peer.tasks.lock().drain(..) {
+                task.abort();
             }
         }
     }
@@ -450,6 +474,7 @@ impl Shared {
                     ),
                     incoming: None,
                     verdict: None,
+                    renew: false,
                     waiters: VecDeque::new(),
                     pings: BTreeMap::new(),
                     connections: 0,
