@@ -6,6 +6,7 @@ pub mod acl;
 mod envelope;
 mod exit;
 mod id;
+pub mod interaction;
 mod name;
 
 pub use acl::{
