@@ -8,6 +8,7 @@ mod exit;
 mod id;
 pub mod interaction;
 mod name;
+pub mod sl;
 
 pub use acl::{
     AclMessage, Aid, ConversationId, DuplicateKey, Performative, ReplyWith, Timestamp,

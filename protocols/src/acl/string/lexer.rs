@@ -4,15 +4,15 @@ use super::spelling::{is_blank, is_delimiter};
 use crate::acl::codec::{Fault, ParseError, Place, Reading, found};
 
 /// A place in a message that is read from front to back.
-pub(super) struct Lexer<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
-    pub(super) reading: &'a Reading,
+pub(crate) struct Lexer<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
+    pub(crate) reading: &'a Reading,
     depth: usize,
 }
 
 /// One value that is no list.
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     /// A bare token: word, number or date.
     Bare(&'a [u8]),
     /// The inside of a literal, `\"` still in it.
@@ -22,7 +22,7 @@ pub(super) enum Scalar<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(bytes: &'a [u8], reading: &'a Reading) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], reading: &'a Reading) -> Self {
         Self {
             bytes,
             at: 0,
@@ -31,32 +31,32 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    pub(super) fn skip_blanks(&mut self) {
+    pub(crate) fn skip_blanks(&mut self) {
         while self.bytes.get(self.at).copied().is_some_and(is_blank) {
             self.at += 1;
         }
     }
 
     /// The next byte that is no blank.
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
         self.skip_blanks();
         self.bytes.get(self.at).copied()
     }
 
-    pub(super) fn fault(&self, at: usize, fault: Fault) -> ParseError {
+    pub(crate) fn fault(&self, at: usize, fault: Fault) -> ParseError {
         ParseError {
             place: Place::of(self.bytes, at),
             fault,
         }
     }
 
-    pub(super) fn expected(&self, what: &'static str) -> ParseError {
+    pub(crate) fn expected(&self, what: &'static str) -> ParseError {
         let found = found(self.bytes, self.at);
         self.fault(self.at, Fault::Expected { what, found })
     }
 
     /// Takes `(` and goes one level down.
-    pub(super) fn open(&mut self, what: &'static str) -> Result<(), ParseError> {
+    pub(crate) fn open(&mut self, what: &'static str) -> Result<(), ParseError> {
         if self.peek() != Some(b'(') {
             return Err(self.expected(what));
         }
@@ -70,7 +70,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes `)` if it is there, and goes one level up.
-    pub(super) fn close(&mut self) -> bool {
+    pub(crate) fn close(&mut self) -> bool {
         let is_there = self.peek() == Some(b')');
         if is_there {
             self.at += 1;
@@ -80,7 +80,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes a bare token, whatever it begins with.
-    pub(super) fn token(&mut self, what: &'static str) -> Result<&'a [u8], ParseError> {
+    pub(crate) fn token(&mut self, what: &'static str) -> Result<&'a [u8], ParseError> {
         self.skip_blanks();
         let rest = &self.bytes[self.at..];
         let length = rest
@@ -100,7 +100,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes that word, in any case.
-    pub(super) fn keyword(&mut self, word: &str, what: &'static str) -> Result<(), ParseError> {
+    pub(crate) fn keyword(&mut self, word: &str, what: &'static str) -> Result<(), ParseError> {
         self.skip_blanks();
         let start = self.at;
         if self.token(what)?.eq_ignore_ascii_case(word.as_bytes()) {
@@ -112,7 +112,7 @@ impl<'a> Lexer<'a> {
 
     /// Takes `:name`. Names other than those that start with `X-` end at a quote or `#` too, as the value may follow without
     /// a blank.
-    pub(super) fn name(&mut self, what: &'static str) -> Result<&'a [u8], ParseError> {
+    pub(crate) fn name(&mut self, what: &'static str) -> Result<&'a [u8], ParseError> {
         if self.peek() != Some(b':') {
             return Err(self.expected(what));
         }
@@ -134,7 +134,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes a word, number, date or string.
-    pub(super) fn scalar(&mut self, what: &'static str) -> Result<Scalar<'a>, ParseError> {
+    pub(crate) fn scalar(&mut self, what: &'static str) -> Result<Scalar<'a>, ParseError> {
         match self.peek() {
             Some(b'"') => self.literal().map(Scalar::Literal),
             Some(b'#') => self.byte_string(what).map(Scalar::Bytes),
@@ -194,7 +194,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Text as it is.
-    pub(super) fn text(&self, part: &'a [u8]) -> Result<String, ParseError> {
+    pub(crate) fn text(&self, part: &'a [u8]) -> Result<String, ParseError> {
         let charset = self.reading.charset;
         charset
             .text(part)
@@ -202,7 +202,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The inside of a literal as text.
-    pub(super) fn literal_text(&self, inside: &'a [u8]) -> Result<String, ParseError> {
+    pub(crate) fn literal_text(&self, inside: &'a [u8]) -> Result<String, ParseError> {
         let mut text = self.text(inside)?;
         if text.contains("\\\"") {
             text = text.replace("\\\"", "\"");

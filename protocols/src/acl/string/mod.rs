@@ -10,10 +10,13 @@
 pub(in crate::acl) mod date;
 mod lexer;
 mod reader;
-pub(in crate::acl) mod spelling;
+pub(crate) mod spelling;
 mod writer;
 
+pub(crate) use date::{DateToken, spell as spell_date};
+pub(crate) use lexer::{Lexer, Scalar};
 pub use reader::parse;
+pub(crate) use writer::push_string;
 pub use writer::{BytesForm, Writing, emit};
 
 /// The name of this form in an envelope.

@@ -191,35 +191,39 @@ impl Writer {
         }
         self.raw(" :content ");
         if has_literal {
-            self.literal(content);
+            push_literal(&mut self.out, content);
         } else {
-            self.byte_string(content);
+            push_byte_string(&mut self.out, content);
         }
     }
 
-    /// A literal, or a byte-length string where a backslash at the end would swallow the quote.
     fn string(&mut self, text: &[u8]) {
-        if text.last() == Some(&b'\\') {
-            self.byte_string(text);
-        } else {
-            self.literal(text);
-        }
+        push_string(&mut self.out, text);
     }
+}
 
-    fn literal(&mut self, text: &[u8]) {
-        self.raw("\"");
-        let mut rest = text;
-        while let Some(quote) = rest.iter().position(|&byte| byte == b'"') {
-            self.out.extend_from_slice(&rest[..quote]);
-            self.raw("\\\"");
-            rest = &rest[quote + 1..];
-        }
-        self.out.extend_from_slice(rest);
-        self.raw("\"");
+/// Adds a literal, or a byte-length string where a backslash at the end would swallow the quote.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
+    if text.last() == Some(&b'\\') {
+        push_byte_string(out, text);
+    } else {
+        push_literal(out, text);
     }
+}
 
-    fn byte_string(&mut self, bytes: &[u8]) {
-        self.raw(&format!("#{}\"", bytes.len()));
-        self.out.extend_from_slice(bytes);
+fn push_literal(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    let mut rest = text;
+    while let Some(quote) = rest.iter().position(|&byte| byte == b'"') {
+        out.extend_from_slice(&rest[..quote]);
+        out.extend_from_slice(b"\\\"");
+        rest = &rest[quote + 1..];
     }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+fn push_byte_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(format!("#{}\"", bytes.len()).as_bytes());
+    out.extend_from_slice(bytes);
 }
