@@ -49,10 +49,13 @@ impl AppendError {
     /// Whether it is unknown if the append was written: it must be looked up before it is tried again.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
-        matches!(
-            self,
-            Self::Journal(JournalError::Unknown | JournalError::Stopped(_))
-        )
+        match self {
+            Self::Journal(error) => !matches!(
+                error,
+                JournalError::Damaged(_) | JournalError::InUse { .. } | JournalError::Format { .. }
+            ),
+            _ => false,
+        }
     }
 }
 

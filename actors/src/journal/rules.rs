@@ -55,6 +55,11 @@ impl Stream {
         &self.name
     }
 
+    /// Gives it the name that it had all along: for readers that meet its number first.
+    pub fn rename(&mut self, name: StreamName) {
+        self.name = name;
+    }
+
     /// Whether it was ever written.
     #[must_use]
     pub fn exists(&self) -> bool {
@@ -99,6 +104,18 @@ impl Stream {
             last_position: Position(self.last_position),
             wake_at_ms: self.wake_at_ms,
         }
+    }
+
+    /// Brings a head of this stream up to date.
+    pub fn head_into(&self, head: &mut Head) {
+        head.last_seq = Seq(self.last_seq);
+        head.last_batch = self.last_batch;
+        head.hash = self.hash;
+        head.truncated = Seq(self.cut.seq);
+        head.truncated_batch = self.cut.batch;
+        head.epoch = Epoch(self.epoch);
+        head.last_position = Position(self.last_position);
+        head.wake_at_ms = self.wake_at_ms;
     }
 
     /// Decides about an append. `position` is what the next event of the journal gets.

@@ -139,6 +139,7 @@ pub fn k04_no_stream_has_a_hole<F: Fixture>(make: impl Fn() -> F) {
         for stream in 0..STREAMS {
             texts(&*journal, &format!("s{stream}")).expect("a sound stream");
         }
+        drop(journal);
         fixture.kill();
     }
 }

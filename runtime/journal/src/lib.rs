@@ -1,0 +1,30 @@
+//! Swarm's journal on disk.
+//!
+//! What is acknowledged is an append-only log of segments: a group of appends is one write and one fdatasync, and it is
+//! answered after that. Behind the log, off the write path, an index spares reading it again; it can be deleted at any time.
+//! The only crate that names sled, which is that index.
+//!
+//! ```text
+//! DIR/log/LOCK                              held while the journal is open
+//! DIR/log/0000000001-0000000001-0.segment   the log
+//! DIR/index/                                sled; deleting it loses nothing
+//! ```
+//!
+//! What it refuses to do: skip damage, acknowledge what is not on disk, go on after a failed sync, write a directory that
+//! somebody else has open.
+
+pub mod files;
+mod frame;
+mod index;
+mod journal;
+mod options;
+mod reader;
+mod recover;
+mod scan;
+mod segment;
+mod shared;
+mod store;
+mod writer;
+
+pub use journal::{DiskJournal, Opening};
+pub use options::Options;

@@ -1,0 +1,48 @@
+//! How a disk journal is to work.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Settings of a disk journal. The defaults are for a node.
+#[derive(Clone)]
+pub struct Options {
+    /// When a segment is as long as this, the next one is begun. Default 64 MiB; at most 1 GiB.
+    pub segment_bytes: u64,
+    /// How many requests one group has at most. Default 4096.
+    pub group_requests: usize,
+    /// A group takes no further request when it has as many bytes as this. Default 1 MiB.
+    pub group_bytes: usize,
+    /// How many requests may wait for the writer. More are refused as overloaded. Default 32 768.
+    pub queue: usize,
+    /// How many bytes of appends may wait for the writer. More are refused as overloaded. Default 128 MiB.
+    pub queue_bytes: usize,
+    /// After how many bytes of log the index is brought up to date. Default 32 MiB.
+    pub checkpoint_bytes: u64,
+    /// Whether there is an index behind the log. Without one every opening reads the whole log. Default true.
+    pub has_index: bool,
+    /// Room that is filled with zeros ahead of what is written, so that a sync need not write the file's length too. Default
+    /// 4 MiB; 0 for none.
+    pub preallocate: u64,
+    /// Says how many milliseconds it is since 1970.
+    pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            group_requests: 4096,
+            group_bytes: 1 << 20,
+            queue: 32_768,
+            queue_bytes: 128 << 20,
+            checkpoint_bytes: 32 << 20,
+            has_index: true,
+            preallocate: 4 << 20,
+            clock: Arc::new(|| {
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+            }),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the writer, the indexer and all readers of one journal share.
+
+use crate::files::Files;
+use crate::index::{Index, SnapshotPlace};
+use crate::options::Options;
+use crate::segment::Segment;
+use crate::store::{Delta, Store};
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use swarm_actors::journal::{Damage, JournalError, SnapshotMeta};
+
+pub(crate) struct Shared {
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) options: Options,
+    /// Lock order: index before segments before store; none is held while a file is read or written.
+    pub(crate) index: RwLock<Index>,
+    pub(crate) segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
+    pub(crate) store: RwLock<Option<Arc<Store>>>,
+    stopped: RwLock<Option<Arc<JournalError>>>,
+    queued: AtomicUsize,
+    /// How many groups were written.
+    pub(crate) groups: AtomicU64,
+    /// It ends as if it were killed.
+    pub(crate) is_abandoned: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        files: Arc<dyn Files>,
+        options: Options,
+        index: Index,
+        segments: BTreeMap<u64, Arc<Segment>>,
+        store: Option<Arc<Store>>,
+    ) -> Self {
+        Self {
+            files,
+            options,
+            index: RwLock::new(index),
+            segments: RwLock::new(segments),
+            store: RwLock::new(store),
+            stopped: RwLock::new(None),
+            queued: AtomicUsize::new(0),
+            groups: AtomicU64::new(0),
+            is_abandoned: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes room in the queue. False when there is not enough.
+    pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        let before = self.queued.fetch_add(bytes, Ordering::AcqRel);
+        // One that is larger than the whole queue may go alone.
+        if before > 0 && before + bytes > self.options.queue_bytes {
+            self.release(bytes);
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.queued.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    pub(crate) fn usable(&self) -> Result<(), JournalError> {
+        match &*self.stopped.read() {
+            Some(why) => Err(JournalError::Stopped(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn stop(&self, why: JournalError) {
+        self.stopped.write().get_or_insert(Arc::new(why));
+    }
+
+    pub(crate) fn damage(&self, number: u64) -> Option<Box<Damage>> {
+        let index = self.index.read();
+        let known = index.known.get((number as usize).checked_sub(1)?)?;
+        known.damage.clone()
+    }
+
+    pub(crate) fn snapshots(&self, number: u64) -> Vec<SnapshotMeta> {
+        let index = self.index.read();
+        let known = index.known.get(number as usize - 1);
+        known
+            .and_then(|known| known.snapshots.as_ref())
+            .map_or_else(Vec::new, |snapshots| {
+                snapshots.values().rev().map(|place| place.meta).collect()
+            })
+    }
+
+    /// What the store has yet to learn of these streams; their states are the writer's to add.
+    pub(crate) fn delta(&self, dirty: &BTreeSet<u64>) -> Delta {
+        let index = self.index.read();
+        let mut delta = Delta::default();
+        for number in dirty {
+            let Some(known) = index.known.get(*number as usize - 1) else {
+                continue;
+            };
+            if !known.places.is_empty() {
+                delta
+                    .places
+                    .push((*number, known.places_from, known.places.clone()));
+            }
+            if let Some(snapshots) = &known.snapshots {
+                let places: Vec<SnapshotPlace> = snapshots.values().copied().collect();
+                delta.snapshots.push((*number, places));
+            }
+        }
+        delta.tags = index
+            .tags
+            .iter()
+            .map(|((tag, position), place)| (tag.clone(), *position, *place))
+            .collect();
+        delta
+    }
+
+    /// The store has learned it: memory need not hold it any more.
+    pub(crate) fn settle(&self, delta: &Delta) {
+        let mut index = self.index.write();
+        for (number, first, places) in &delta.places {
+            if let Some(known) = index.by_number(*number)
+                && known.places_from == *first
+            {
+                known.places.drain(..places.len().min(known.places.len()));
+                known.places_from += places.len() as u64;
+                known.places.shrink_to(8);
+            }
+        }
+        for (tag, position, _) in &delta.tags {
+            index.tags.remove(&(tag.clone(), *position));
+        }
+    }
+}
