@@ -39,6 +39,15 @@ impl<M> fmt::Debug for SendError<M> {
     }
 }
 
+impl<M> From<Bounced<M>> for SendError<M> {
+    fn from(Bounced { why, letter }: Bounced<M>) -> Self {
+        Self {
+            why,
+            message: letter.and_then(message_of),
+        }
+    }
+}
+
 /// Why a message was not sent. Nothing was handled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSent {
@@ -90,9 +99,17 @@ pub struct SendOptions {
     pub extensions: Extensions,
 }
 
-/// A cell as those see it who know its message type. Letters are handed over in a slot, which is empty once the letter was
-/// taken.
+/// A letter that was not taken, and why. There is none when it had been taken over before.
+pub(crate) struct Bounced<M> {
+    pub(crate) why: NotSent,
+    pub(crate) letter: Option<Letter<M>>,
+}
+
+/// A cell as those see it who know its message type. Where a letter is handed over in a slot, that is empty once the letter
+/// was taken.
 pub(crate) trait Receive<M>: AnyCell {
+    /// Past the hooks and into the mailbox, without waiting: the way of most letters.
+    fn post(&self, letter: Letter<M>, when_full: Option<WhenFull>) -> Result<(), Bounced<M>>;
     /// Puts the letter in without waiting.
     fn push(
         &self,
@@ -188,8 +205,11 @@ impl<M: Message> AgentRef<M> {
     /// # Errors
     /// [`SendError`] says why the message was not taken, and has it.
     pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        let letter = Some(self.plain(message));
-        self.send_letter(letter, None).await
+        match self.post(message) {
+            Ok(()) => Ok(()),
+            // Boxed, so that a send that need not wait does not make room for this.
+            Err(bounced) => Box::pin(self.not_at_once(bounced, None)).await,
+        }
     }
 
     /// Sends a message with options.
@@ -198,8 +218,11 @@ impl<M: Message> AgentRef<M> {
     /// As [`AgentRef::send`].
     pub async fn send_with(&self, message: M, options: SendOptions) -> Result<(), SendError<M>> {
         let when_full = options.when_full;
-        let letter = Some(self.letter(message, options));
-        self.send_letter(letter, when_full).await
+        let letter = self.letter(message, options);
+        match self.0.post(letter, when_full) {
+            Ok(()) => Ok(()),
+            Err(bounced) => Box::pin(self.not_at_once(bounced, when_full)).await,
+        }
     }
 
     /// Sends a message if there is room now. Never waits.
@@ -207,12 +230,10 @@ impl<M: Message> AgentRef<M> {
     /// # Errors
     /// As [`AgentRef::send`], and [`NotSent::Full`] when there is no room.
     pub fn try_send(&self, message: M) -> Result<(), SendError<M>> {
-        let mut letter = Some(self.plain(message));
-        self.push(&mut letter, Some(WhenFull::Fail))
-            .map_err(|why| SendError {
-                why,
-                message: letter.and_then(message_of),
-            })
+        let letter = Letter::new(Body::Message(message), 0);
+        self.0
+            .post(letter, Some(WhenFull::Fail))
+            .map_err(SendError::from)
     }
 
     /// Asks: sends the message that `make` makes around a place for the answer, and waits for the answer, at most
@@ -228,23 +249,19 @@ impl<M: Message> AgentRef<M> {
     ) -> Result<T, AskError> {
         let (port, answer) = ask_pair();
         let hold = port.hold();
-        let mut letter = self.plain(make(port));
+        let mut letter = Letter::new(Body::Message(make(port)), 0);
         letter.ask = Some(hold);
-        let mut letter = Some(letter);
-        match self.push(&mut letter, None) {
+        match self.0.post(letter, None) {
             Ok(()) => answer.within(self.0.core().system.alarms(), within).await,
-            Err(NotSent::Full) if self.0.when_full() == WhenFull::Wait => {
-                match tokio::time::timeout(within, async {
-                    self.wait_letter(letter).await.map_err(|e| e.why)?;
+            Err(bounced) => {
+                let waits = async {
+                    self.not_at_once(bounced, None).await.map_err(|e| e.why)?;
                     answer.await
-                })
-                .await
-                {
-                    Ok(answer) => answer,
-                    Err(_) => Err(AskError::Timeout { within }),
-                }
+                };
+                Box::pin(tokio::time::timeout(within, waits))
+                    .await
+                    .unwrap_or(Err(AskError::Timeout { within }))
             }
-            Err(why) => Err(why.into()),
         }
     }
 
@@ -267,51 +284,32 @@ impl<M: Message> AgentRef<M> {
     }
 
     #[inline]
-    fn plain(&self, message: M) -> Letter<M> {
-        self.0.core().plain_letter(Body::Message(message))
+    fn post(&self, message: M) -> Result<(), Bounced<M>> {
+        self.0.post(Letter::new(Body::Message(message), 0), None)
     }
 
     fn letter(&self, message: M, options: SendOptions) -> Letter<M> {
         self.0.core().letter(Body::Message(message), options)
     }
 
-    /// Past the hooks and into the mailbox, if there is room.
-    #[inline]
-    fn push(
+    /// What its receiver did not take at once makes room for itself or waits, where the policy says so.
+    async fn not_at_once(
         &self,
-        letter: &mut Option<Letter<M>>,
-        when_full: Option<WhenFull>,
-    ) -> Result<(), NotSent> {
-        if let Some(letter) = letter {
-            self.0.admit(letter)?;
-        }
-        match self.0.push(letter, when_full) {
-            Err(NotSent::Full)
-                if when_full.unwrap_or_else(|| self.0.when_full()) == WhenFull::DropOldest =>
-            {
-                self.0.push_over(letter)
-            }
-            pushed => pushed,
-        }
-    }
-
-    async fn send_letter(
-        &self,
-        mut letter: Option<Letter<M>>,
+        Bounced { why, mut letter }: Bounced<M>,
         when_full: Option<WhenFull>,
     ) -> Result<(), SendError<M>> {
-        match self.push(&mut letter, when_full) {
-            Ok(()) => Ok(()),
-            Err(NotSent::Full)
-                if when_full.unwrap_or_else(|| self.0.when_full()) == WhenFull::Wait =>
-            {
-                self.wait_letter(letter).await
-            }
-            Err(why) => Err(SendError {
-                why,
-                message: letter.and_then(message_of),
-            }),
-        }
+        let why = match why {
+            NotSent::Full => match when_full.unwrap_or_else(|| self.0.when_full()) {
+                WhenFull::Wait => return self.wait_letter(letter).await,
+                WhenFull::Fail => NotSent::Full,
+                WhenFull::DropOldest => match self.0.push_over(&mut letter) {
+                    Ok(()) => return Ok(()),
+                    Err(why) => why,
+                },
+            },
+            why => why,
+        };
+        Err(SendError::from(Bounced { why, letter }))
     }
 
     async fn wait_letter(&self, letter: Option<Letter<M>>) -> Result<(), SendError<M>> {
@@ -336,7 +334,10 @@ impl<M: 'static> InLine<'_, M> {
         if self.letter.is_some() {
             match self.cell.wait(&mut self.letter, waker) {
                 Ok(None) => return Poll::Ready(Ok(())),
-                Ok(Some(ticket)) => self.ticket = Some(ticket),
+                Ok(Some(ticket)) => {
+                    self.ticket = Some(ticket);
+                    return Poll::Pending;
+                }
                 Err(why) => {
                     return Poll::Ready(Err(SendError {
                         why,
@@ -603,7 +604,10 @@ impl AclInLine<'_> {
         if self.letter.is_some() {
             match self.cell.wait_acl(&mut self.letter, waker) {
                 Ok(None) => return Poll::Ready(Ok(())),
-                Ok(Some(ticket)) => self.ticket = Some(ticket),
+                Ok(Some(ticket)) => {
+                    self.ticket = Some(ticket);
+                    return Poll::Pending;
+                }
                 Err(why) => return Poll::Ready(Err(why)),
             }
         }

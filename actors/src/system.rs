@@ -128,12 +128,19 @@ impl WeakSystem {
     }
 }
 
-struct Inner {
+/// What every message looks at and next to nobody writes, on cache lines of its own: what lies beside it is written all
+/// the time.
+#[repr(align(128))]
+struct Still {
     options: SystemOptions,
+    coarse_ms: AtomicU64,
+}
+
+struct Inner {
+    still: Still,
     runtime: Handle,
     origin: Instant,
     wall_origin_ms: u64,
-    coarse_ms: AtomicU64,
     env: OnceLock<Env>,
     names: Names,
     cells: Cells,
@@ -185,7 +192,6 @@ impl System {
         let inner = Arc::new(Inner {
             origin: env.origin(),
             wall_origin_ms,
-            coarse_ms: AtomicU64::new(0),
             env: OnceLock::new(),
             names: Names::default(),
             cells: Cells::default(),
@@ -202,7 +208,10 @@ impl System {
             starting: tokio::sync::Mutex::new(()),
             background: Mutex::new(Vec::new()),
             runtime: runtime.clone(),
-            options,
+            still: Still {
+                options,
+                coarse_ms: AtomicU64::new(0),
+            },
         });
         let owner = Owner(Arc::downgrade(&inner));
         let system = Self(inner, Some(Arc::new(owner)));
@@ -214,8 +223,8 @@ impl System {
             unreachable!("a new system has no environment yet");
         }
         let mut background = vec![runtime.spawn(timers.run())];
-        let interval = system.0.options.watchdog_interval;
-        match system.0.options.watchdog {
+        let interval = system.0.still.options.watchdog_interval;
+        match system.0.still.options.watchdog {
             Watchdog::Thread => {
                 watchdog::start_thread(system.downgrade(), interval)
                     .expect("a program that cannot start one thread cannot go on");
@@ -238,7 +247,7 @@ impl System {
     /// The node's name.
     #[must_use]
     pub fn node(&self) -> &Name {
-        &self.0.options.node
+        &self.0.still.options.node
     }
 
     /// What the system's supervisors share. For trees that are started by hand; [`System::start_tree`] does it for most.
@@ -517,8 +526,8 @@ impl System {
     /// about 10 ms where the watchdog has a thread.
     #[must_use]
     pub fn wall_ms(&self) -> u64 {
-        let since = match self.0.options.watchdog {
-            Watchdog::Thread => self.0.coarse_ms.load(Ordering::Relaxed),
+        let since = match self.0.still.options.watchdog {
+            Watchdog::Thread => self.0.still.coarse_ms.load(Ordering::Relaxed),
             Watchdog::Task | Watchdog::Off => self.now_ms(),
         };
         self.0.wall_origin_ms + since
@@ -539,11 +548,11 @@ impl System {
     // What the crate's own parts use.
 
     pub(crate) fn hooks(&self) -> &Hooks {
-        &self.0.options.hooks
+        &self.0.still.options.hooks
     }
 
     pub(crate) fn send_limit(&self) -> Duration {
-        self.0.options.send_limit
+        self.0.still.options.send_limit
     }
 
     pub(crate) fn names(&self) -> &Names {
@@ -579,13 +588,16 @@ impl System {
     }
 
     pub(crate) fn advance_coarse_clock(&self) {
-        self.0.coarse_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.0
+            .still
+            .coarse_ms
+            .store(self.now_ms(), Ordering::Relaxed);
     }
 
     /// The time in steps of some milliseconds, for what is only shown. Costs a load where the watchdog has a thread.
     pub(crate) fn coarse_ms(&self) -> u32 {
-        match self.0.options.watchdog {
-            Watchdog::Thread => self.0.coarse_ms.load(Ordering::Relaxed) as u32,
+        match self.0.still.options.watchdog {
+            Watchdog::Thread => self.0.still.coarse_ms.load(Ordering::Relaxed) as u32,
             Watchdog::Task | Watchdog::Off => self.now_ms() as u32,
         }
     }
@@ -648,7 +660,7 @@ impl System {
             "agent crashed"
         );
         let mut crashes = self.0.crashes.lock();
-        let is_full = crashes.len() == self.0.options.crash_reports.max(1);
+        let is_full = crashes.len() == self.0.still.options.crash_reports.max(1);
         let evicted = if is_full { crashes.pop_front() } else { None };
         crashes.push_back(report);
         drop(crashes);

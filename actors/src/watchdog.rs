@@ -106,7 +106,7 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
         return;
     }
     if core.full_is_reported.load(Ordering::Relaxed)
-        && cell.mailbox.depth() <= u64::from(cell.mailbox.capacity()) / 2
+        && cell.mailbox().depth() <= u64::from(cell.mailbox().capacity()) / 2
     {
         core.full_is_reported.store(false, Ordering::Relaxed);
     }
@@ -145,8 +145,8 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
         }
     } else if idle_turn
         && core.may_sleep.load(Ordering::Relaxed)
-        && cell.mailbox.control.load(Ordering::Acquire) == 0
-        && cell.mailbox.depth() == 0
+        && cell.mailbox().control().load(Ordering::Acquire) == 0
+        && cell.mailbox().depth() == 0
         && cell
             .plan()
             .sleep_after

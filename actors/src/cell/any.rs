@@ -24,7 +24,7 @@ impl<A: Agent> AnyCell for Cell<A> {
     }
 
     fn poll_acl_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>> {
-        self.mailbox.poll_ticket(ticket, waker)
+        self.mailbox().poll_ticket(ticket, waker)
     }
 
     fn cancel_any(&self, ticket: u64) {
@@ -70,7 +70,7 @@ impl<A: Agent> AnyCell for Cell<A> {
         }
         let body = Body::Signal(life, Box::new(signal));
         let letter = self.core.plain_letter(body);
-        if let Ok(wake) = self.mailbox.push(&mut Some(letter)) {
+        if let Ok(wake) = self.mailbox().push(letter) {
             self.wake(wake);
         }
     }
@@ -86,8 +86,8 @@ impl<A: Agent> AnyCell for Cell<A> {
     fn pause(&self) -> bool {
         if !self.core.is_alive()
             || self
-                .mailbox
-                .control
+                .mailbox()
+                .control()
                 .fetch_or(CONTROL_PAUSE, Ordering::AcqRel)
                 & CONTROL_PAUSE
                 != 0
@@ -103,26 +103,26 @@ impl<A: Agent> AnyCell for Cell<A> {
             return false;
         }
         self.core.system.event(Some(&self.core), What::Resumed);
-        let wake = self.mailbox.wake_consumer();
+        let wake = self.mailbox().wake_consumer();
         self.wake(wake);
         true
     }
 
     fn refuse(&self, refusing: bool) {
         self.seat.lock().rare().is_draining = refusing;
-        if self.mailbox.gate() == Gate::Closed {
+        if self.mailbox().gate() == Gate::Closed {
             return;
         }
-        let turned_away = self
-            .mailbox
-            .set_gate(if refusing { Gate::Refusing } else { Gate::Open });
+        let turned_away =
+            self.mailbox()
+                .set_gate(if refusing { Gate::Refusing } else { Gate::Open });
         for letter in turned_away {
             self.bury_letter(letter, DeathCause::Refused);
         }
     }
 
     fn depth(&self) -> u64 {
-        self.mailbox.depth()
+        self.mailbox().depth()
     }
 
     fn is_settled(&self) -> bool {
@@ -130,7 +130,7 @@ impl<A: Agent> AnyCell for Cell<A> {
         let is_idle = seat.current.is_none()
             && seat.outgoing.is_empty()
             && seat.rare.as_ref().is_none_or(|rare| rare.stash.is_empty())
-            && self.mailbox.depth() == 0;
+            && self.mailbox().depth() == 0;
         match self.core.state() {
             ActorState::Stopped | ActorState::Ended => true,
             ActorState::Starting | ActorState::Restarting => false,
@@ -143,9 +143,9 @@ impl<A: Agent> AnyCell for Cell<A> {
 
     fn info(&self) -> ActorInfo {
         let core = &self.core;
-        let control = self.mailbox.control.load(Ordering::Acquire);
+        let control = self.mailbox().control().load(Ordering::Acquire);
         let state = match core.state() {
-            ActorState::Running | ActorState::Asleep if self.mailbox.gate() == Gate::Refusing => {
+            ActorState::Running | ActorState::Asleep if self.mailbox().gate() == Gate::Refusing => {
                 ActorState::Draining
             }
             ActorState::Running | ActorState::Asleep if control & CONTROL_PAUSE != 0 => {
@@ -160,11 +160,11 @@ impl<A: Agent> AnyCell for Cell<A> {
             node: core.system.node().clone(),
             groups: core.groups(),
             restarts: core.restarts.load(Ordering::Relaxed),
-            mailbox: self.mailbox.depth(),
+            mailbox: self.mailbox().depth(),
             address: core.address,
             incarnation: core.pid().incarnation,
             began_ms: core.began_ms.load(Ordering::Relaxed),
-            turns: core.turns.load(Ordering::Relaxed),
+            turns: self.turns.load(Ordering::Relaxed),
             mailbox_ms: self.seat.lock().ready.oldest().map_or(0, |letter| {
                 u64::from(core.system.coarse_ms().saturating_sub(letter.at_ms))
             }),
@@ -174,7 +174,7 @@ impl<A: Agent> AnyCell for Cell<A> {
     fn detail(&self) -> ActorDetail {
         let info = self.info();
         let links = self.core.links();
-        let (capacity, waiting) = (self.mailbox.capacity(), self.mailbox.waiting());
+        let (capacity, waiting) = (self.mailbox().capacity(), self.mailbox().waiting());
         let seat = self.seat.lock();
         let rare = seat.rare.as_deref();
         ActorDetail {
@@ -201,7 +201,7 @@ impl<A: Agent> AnyCell for Cell<A> {
         use crate::fault::{FAULTS_PER_AGENT_MAX, Fault, When};
         if let Fault::Full(on) = injected.fault {
             // Also between two lives: what was clogged must come free again.
-            let wake = self.mailbox.clog(on);
+            let wake = self.mailbox().clog(on);
             self.wake(wake);
             return true;
         }

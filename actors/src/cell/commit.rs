@@ -27,12 +27,16 @@ impl<A: Agent> Cell<A> {
         letter: Letter<A::Message>,
     ) {
         let is_clear = seat.outgoing.is_empty() && self.core.system.hooks().admission.is_empty();
-        let mut letter = Some(letter);
-        if is_clear && to.0.push(&mut letter, None).is_ok() {
-            return;
-        }
-        let Some(letter) = letter else {
-            return;
+        let letter = if is_clear {
+            match to.0.post(letter, None) {
+                Err(Bounced {
+                    letter: Some(letter),
+                    ..
+                }) => letter,
+                Ok(()) | Err(_) => return,
+            }
+        } else {
+            letter
         };
         let mut out: Box<dyn Outgoing> = Box::new(OutLetter::new(to, letter, None));
         if !seat.outgoing.is_empty() || !out.deliver() {
@@ -158,7 +162,7 @@ impl<A: Agent> Cell<A> {
             return;
         };
         while let Some(letter) = rare.stash.pop_back() {
-            self.mailbox.put_back(&mut seat.ready, letter);
+            self.mailbox().put_back(&mut seat.ready, letter);
         }
     }
 

@@ -29,7 +29,6 @@ pub(crate) struct CellCore {
     pub(crate) incarnation: AtomicU64,
     pub(crate) state: AtomicU8,
     pub(crate) restarts: AtomicU32,
-    pub(crate) turns: AtomicU64,
     /// When the present life began, in milliseconds since 1970 UTC.
     pub(crate) began_ms: AtomicU64,
     /// Whether its spec lets it fall asleep.
@@ -105,7 +104,6 @@ impl CellCore {
             incarnation: AtomicU64::new(0),
             state: AtomicU8::new(ActorState::Stopped as u8),
             restarts: AtomicU32::new(0),
-            turns: AtomicU64::new(0),
             began_ms: AtomicU64::new(0),
             may_sleep: AtomicBool::new(false),
             full_is_reported: AtomicBool::new(false),

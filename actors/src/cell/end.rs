@@ -70,7 +70,7 @@ impl<A: Agent> Cell<A> {
     /// The part of [`Cell::cut_off`] that is done under the seat's lock; [`Cell::report`] follows without it.
     pub(crate) fn cut(&self, seat: &mut Seat<A>, reason: ExitReason) -> Remains<A> {
         seat.epoch += 1;
-        self.mailbox.hold();
+        self.mailbox().hold();
         let shell = seat.shell.take();
         seat.progress = None;
         let mut remains = self.end_life(seat, &reason);
@@ -130,7 +130,7 @@ impl<A: Agent> Cell<A> {
         let mut homeless = Vec::new();
         if mailbox.on_crash == OnCrash::Drop {
             self.unstash(seat);
-            homeless = self.mailbox.drain(&mut seat.ready);
+            homeless = self.mailbox().drain(&mut seat.ready);
         }
         if !reason.is_clean() {
             current = self.redeliver(seat, current, mailbox.redeliver);
@@ -147,8 +147,8 @@ impl<A: Agent> Cell<A> {
             self.core.system.timers().disarm(armed.at, *id);
         }
         seat.continue_is_due = false;
-        self.mailbox
-            .control
+        self.mailbox()
+            .control()
             .fetch_and(!CONTROL_ALL, Ordering::AcqRel);
         self.core.set_state(ActorState::Restarting);
         let announcement = self.core.end_of_life(pid, reason.clone());
@@ -189,7 +189,7 @@ impl<A: Agent> Cell<A> {
         letter.extra = current.extra;
         letter.priority = current.record.priority;
         letter.deliveries = next_delivery;
-        self.mailbox.put_back(&mut seat.ready, letter);
+        self.mailbox().put_back(&mut seat.ready, letter);
         None
     }
 
@@ -207,7 +207,7 @@ impl<A: Agent> Cell<A> {
                 .recorder
                 .as_ref()
                 .map_or_else(Vec::new, |recorder| recorder.entries()),
-            queued: self.mailbox.depth(),
+            queued: self.mailbox().depth(),
             trace_id: None,
             incarnation: Incarnation(self.core.pid().incarnation.0.saturating_sub(1)),
         }
@@ -226,14 +226,14 @@ impl<A: Agent> Cell<A> {
             Disposition::Stopped => {
                 self.core.set_state(ActorState::Stopped);
                 seat.rare().is_draining = false;
-                homeless = self.mailbox.set_gate(Gate::Refusing);
+                homeless = self.mailbox().set_gate(Gate::Refusing);
                 self.dismiss_shell(&mut seat);
             }
             Disposition::Ended | Disposition::Removed => {
                 self.core.set_state(ActorState::Ended);
                 // First shut, then empty: nothing can slip in between.
-                homeless = self.mailbox.set_gate(Gate::Closed);
-                homeless.extend(self.mailbox.drain(&mut seat.ready));
+                homeless = self.mailbox().set_gate(Gate::Closed);
+                homeless.extend(self.mailbox().drain(&mut seat.ready));
                 self.dismiss_shell(&mut seat);
                 let mut news = announcement.unwrap_or_else(|| {
                     let last = seat.rare.as_ref().and_then(|rare| rare.last_exit.clone());
@@ -293,7 +293,7 @@ impl<A: Agent> Cell<A> {
         // Also when the shell has not come to wait yet: it will find that its epoch is over.
         seat.epoch += 1;
         seat.shell = None;
-        self.mailbox.hold();
+        self.mailbox().hold();
         if let Some(waiting) = seat.waiting.take() {
             waiting.wake();
         }

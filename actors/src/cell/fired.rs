@@ -8,7 +8,7 @@ impl<A: Agent> TimerTarget for Cell<A> {
             return;
         };
         let letter = self.core.plain_letter(Body::Timer(id, message));
-        if let Ok(wake) = self.mailbox.push(&mut Some(letter)) {
+        if let Ok(wake) = self.mailbox().push(letter) {
             self.wake(wake);
         }
     }

@@ -29,10 +29,10 @@ use crate::events::What;
 use crate::hooks::Admission;
 use crate::info::{ActorDetail, ActorInfo, ActorState};
 use crate::letter::{Body, Extra, Letter, LetterKind, Sender};
-use crate::mailbox::{Gate, Lanes, Mailbox, NotTaken, Reservation, Wake};
+use crate::mailbox::{Back, Front, Gate, Lanes, Mailbox, NotTaken, Reservation, Wake};
 use crate::outgoing::{OutLetter, Outgoing};
 use crate::recorder::{CrashReport, FlightRecord, FlightRecorder};
-use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, NotSent, Receive};
+use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, Bounced, NotSent, Receive};
 use crate::signal::Signal;
 use crate::spec::{Plan, WhenFull};
 use crate::sync_plain::{Mutex, RwLock};
@@ -41,7 +41,7 @@ use crate::turn::{Effect, Effects};
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use swarm_protocols::{AclMessage, Address, Aid, ExitReason, Incarnation, Path, TraceContext};
@@ -58,13 +58,18 @@ pub(crate) const CONTROL_SLEEP: u8 = 4;
 /// All of them.
 pub(crate) const CONTROL_ALL: u8 = CONTROL_STOP | CONTROL_PAUSE | CONTROL_FAULT | CONTROL_SLEEP;
 
+/// In the order of its fields: what senders write comes first, beside the count of references, what the shell writes with
+/// each turn comes last, and what hardly ever changes lies in between. So neither side takes the other's cache lines away.
+#[repr(C)]
 pub(crate) struct Cell<A: Agent> {
+    front: Front<Letter<A::Message>>,
     pub(crate) core: CellCore,
     /// Replaced at a start, when the spec is a new one.
     plan: RwLock<Arc<Plan<A>>>,
-    pub(crate) mailbox: Mailbox<Letter<A::Message>>,
-    pub(crate) seat: Mutex<Seat<A>>,
     this: Weak<Cell<A>>,
+    back: Back,
+    pub(crate) turns: AtomicU64,
+    pub(crate) seat: Mutex<Seat<A>>,
 }
 
 pub(crate) struct Seat<A: Agent> {
@@ -190,7 +195,9 @@ impl<A: Agent> Cell<A> {
                     core::typed_reference::<A>,
                     any,
                 ),
-                mailbox: Mailbox::new(plan.mailbox.capacity),
+                front: Front::new(plan.mailbox.capacity),
+                back: Back::new(),
+                turns: AtomicU64::new(0),
                 plan: RwLock::new(plan),
                 seat: Mutex::new(Seat {
                     ready: Lanes::new(),
@@ -213,6 +220,11 @@ impl<A: Agent> Cell<A> {
         })
     }
 
+    #[inline]
+    pub(crate) fn mailbox(&self) -> Mailbox<'_, Letter<A::Message>> {
+        self.front.with(&self.back)
+    }
+
     pub(crate) fn plan(&self) -> Arc<Plan<A>> {
         self.plan.read().clone()
     }
@@ -226,7 +238,7 @@ impl<A: Agent> Cell<A> {
             {
                 self.core.system.names().release(name, self.core.address);
             }
-            self.mailbox.set_capacity(plan.mailbox.capacity);
+            self.mailbox().set_capacity(plan.mailbox.capacity);
             *current = plan.clone();
         }
     }
@@ -289,12 +301,12 @@ impl<A: Agent> Cell<A> {
 
     /// Raises a control flag and makes the consumer look at it.
     pub(crate) fn raise(&self, flag: u8) {
-        self.mailbox.control.fetch_or(flag, Ordering::AcqRel);
-        let wake = self.mailbox.wake_consumer();
+        self.mailbox().control().fetch_or(flag, Ordering::AcqRel);
+        let wake = self.mailbox().wake_consumer();
         self.wake(wake);
     }
 
     pub(crate) fn lower(&self, flag: u8) -> bool {
-        self.mailbox.control.fetch_and(!flag, Ordering::AcqRel) & flag != 0
+        self.mailbox().control().fetch_and(!flag, Ordering::AcqRel) & flag != 0
     }
 }

@@ -4,13 +4,27 @@ use super::*;
 
 impl<A: Agent> Cell<A> {
     #[cold]
+    fn bounce(
+        &self,
+        why: NotTaken,
+        letter: Letter<A::Message>,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), Bounced<A::Message>> {
+        let mut letter = Some(letter);
+        let pushed = match why {
+            NotTaken::Full => self.push_when_full(&mut letter, when_full),
+            refused => Err(refused.why()),
+        };
+        pushed.map_err(|why| Bounced { why, letter })
+    }
+
     fn push_when_full(
         &self,
         letter: &mut Option<Letter<A::Message>>,
         when_full: Option<WhenFull>,
     ) -> Result<(), NotSent> {
         if !self.core.full_is_reported.swap(true, Ordering::Relaxed) {
-            let capacity = self.mailbox.capacity();
+            let capacity = self.mailbox().capacity();
             self.core
                 .system
                 .event(Some(&self.core), What::MailboxFull { capacity });
@@ -22,7 +36,7 @@ impl<A: Agent> Cell<A> {
         let Some(mut seat) = self.seat.try_lock() else {
             return Err(NotSent::Full);
         };
-        let pushed = self.mailbox.push_dropping_oldest(&mut seat.ready, letter);
+        let pushed = self.mailbox().push_dropping_oldest(&mut seat.ready, letter);
         drop(seat);
         let (wake, dropped) = pushed.map_err(NotTaken::why)?;
         self.wake(wake);
@@ -34,25 +48,49 @@ impl<A: Agent> Cell<A> {
 }
 
 impl<A: Agent> Receive<A::Message> for Cell<A> {
+    fn post(
+        &self,
+        mut letter: Letter<A::Message>,
+        when_full: Option<WhenFull>,
+    ) -> Result<(), Bounced<A::Message>> {
+        if let Err(why) = self.admit(&letter) {
+            let letter = Some(letter);
+            return Err(Bounced { why, letter });
+        }
+        letter.at_ms = self.core.system.coarse_ms();
+        match self.mailbox().push(letter) {
+            Ok(wake) => {
+                self.wake(wake);
+                Ok(())
+            }
+            Err((why, letter)) => self.bounce(why, letter, when_full),
+        }
+    }
+
     fn push(
         &self,
         letter: &mut Option<Letter<A::Message>>,
         when_full: Option<WhenFull>,
     ) -> Result<(), NotSent> {
-        match self.mailbox.push(letter) {
+        let Some(own) = letter.take() else {
+            return Ok(());
+        };
+        match self.mailbox().push(own) {
             Ok(wake) => {
                 self.wake(wake);
                 Ok(())
             }
-            Err(NotTaken::Full) => self.push_when_full(letter, when_full),
-            Err(refused) => Err(refused.why()),
+            Err((why, own)) => self.bounce(why, own, when_full).map_err(|bounced| {
+                *letter = bounced.letter;
+                bounced.why
+            }),
         }
     }
 
     fn push_over(&self, letter: &mut Option<Letter<A::Message>>) -> Result<(), NotSent> {
         let pushed = {
             let mut seat = self.seat.lock();
-            self.mailbox.push_dropping_oldest(&mut seat.ready, letter)
+            self.mailbox().push_dropping_oldest(&mut seat.ready, letter)
         };
         let (wake, dropped) = pushed.map_err(NotTaken::why)?;
         self.wake(wake);
@@ -67,27 +105,27 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
         letter: &mut Option<Letter<A::Message>>,
         waker: &Waker,
     ) -> Result<Option<u64>, NotSent> {
-        let (wake, ticket) = self.mailbox.wait(letter, waker).map_err(NotTaken::why)?;
+        let (wake, ticket) = self.mailbox().wait(letter, waker).map_err(NotTaken::why)?;
         self.wake(wake);
         Ok(ticket)
     }
 
     fn poll_ticket(&self, ticket: u64, waker: &Waker) -> Poll<Result<(), Gate>> {
-        self.mailbox.poll_ticket(ticket, waker)
+        self.mailbox().poll_ticket(ticket, waker)
     }
 
     fn cancel(&self, ticket: u64) -> Option<Letter<A::Message>> {
-        let (letter, wake) = self.mailbox.cancel(ticket);
+        let (letter, wake) = self.mailbox().cancel(ticket);
         self.wake(wake);
         letter
     }
 
     fn reserve(&self) -> Result<Reservation, NotSent> {
-        self.mailbox.reserve().map_err(NotTaken::why)
+        self.mailbox().reserve().map_err(NotTaken::why)
     }
 
     fn unreserve(&self, reservation: Reservation) {
-        let wake = self.mailbox.unreserve(reservation);
+        let wake = self.mailbox().unreserve(reservation);
         self.wake(wake);
     }
 
@@ -97,7 +135,7 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
         letter: &mut Option<Letter<A::Message>>,
     ) -> Result<(), NotSent> {
         let wake = self
-            .mailbox
+            .mailbox()
             .push_reserved(reservation, letter)
             .map_err(NotTaken::why)?;
         self.wake(wake);

@@ -94,8 +94,8 @@ impl<A: Agent> Attempt<A> {
         }
         core.set_state(ActorState::Starting);
         // Whatever was said to the last life is not for this one.
-        cell.mailbox
-            .control
+        cell.mailbox()
+            .control()
             .fetch_and(!CONTROL_ALL, Ordering::AcqRel);
         if let Some(rare) = &mut seat.rare {
             rare.is_killed = false;
@@ -200,7 +200,7 @@ impl<A: Agent> Attempt<A> {
         if let Some(rare) = &mut seat.rare {
             rare.init = None;
         }
-        cell.mailbox.set_gate(if is_draining {
+        cell.mailbox().set_gate(if is_draining {
             Gate::Refusing
         } else {
             Gate::Open
@@ -216,8 +216,8 @@ impl<A: Agent> Attempt<A> {
         let stop = effects.stop.take();
         if stop.is_some() {
             seat.rare().stop = stop.clone();
-            cell.mailbox
-                .control
+            cell.mailbox()
+                .control()
                 .fetch_or(CONTROL_STOP, Ordering::AcqRel);
         }
         let is_eager = cell.plan().eager
@@ -227,10 +227,10 @@ impl<A: Agent> Attempt<A> {
         let wake = if seat.shell.is_some() {
             // The shell of the life that crashed goes on with this one, at once or when it comes to look.
             core.set_state(ActorState::Running);
-            cell.mailbox.resume_running();
+            cell.mailbox().resume_running();
             seat.waiting.take().map_or(Wake::None, Wake::Parked)
         } else {
-            cell.mailbox.release(&seat.ready, is_eager)
+            cell.mailbox().release(&seat.ready, is_eager)
         };
         drop(seat);
         core.system.event(Some(core), What::Started);
@@ -315,10 +315,10 @@ impl<A: Agent> Child for CellChild<A> {
                 return;
             }
             self.cell
-                .mailbox
-                .control
+                .mailbox()
+                .control()
                 .fetch_or(CONTROL_STOP, Ordering::AcqRel);
-            self.cell.mailbox.wake_consumer()
+            self.cell.mailbox().wake_consumer()
         };
         self.cell.wake(wake);
     }

@@ -30,11 +30,19 @@ fn bell() -> (std::sync::Arc<Bell>, Waker) {
     (bell.clone(), bell.into())
 }
 
-fn open(capacity: u32) -> Arc<Mailbox<Item>> {
-    let mailbox = Mailbox::new(capacity);
-    let _ = mailbox.set_gate(Gate::Open);
-    mailbox.resume_running();
-    Arc::new(mailbox)
+struct Whole(Front<Item>, Back);
+
+impl Whole {
+    fn mailbox(&self) -> Mailbox<'_, Item> {
+        self.0.with(&self.1)
+    }
+}
+
+fn open(capacity: u32) -> Arc<Whole> {
+    let whole = Whole(Front::new(capacity), Back::new());
+    let _ = whole.mailbox().set_gate(Gate::Open);
+    whole.mailbox().resume_running();
+    Arc::new(whole)
 }
 
 fn do_wake(wake: Wake) {
@@ -46,12 +54,12 @@ fn do_wake(wake: Wake) {
 }
 
 /// Takes `count` letters, sleeping whenever there is none.
-fn consume(mailbox: &Mailbox<Item>, count: usize) -> Vec<u32> {
+fn consume(mailbox: &Whole, count: usize) -> Vec<u32> {
     let (bell, waker) = bell();
-    let mut ready = Lanes::new();
+    let (mut ready, mut registered) = (Lanes::new(), Registered::default());
     let mut taken = Vec::new();
     while taken.len() < count {
-        match mailbox.next(&mut ready, Some(&waker)) {
+        match mailbox.mailbox().next(&mut ready, &mut registered, &waker) {
             Some(Item(n)) => taken.push(n),
             None => bell.0.wait(),
         }
@@ -67,7 +75,7 @@ fn loom_no_letter_is_lost_between_the_push_and_the_parking() {
             let mailbox = mailbox.clone();
             thread::spawn(move || {
                 for n in 0..2 {
-                    do_wake(mailbox.push(&mut Some(Item(n))).ok().expect("room"));
+                    do_wake(mailbox.mailbox().push(Item(n)).ok().expect("room"));
                 }
             })
         };
@@ -85,11 +93,14 @@ fn loom_a_sender_that_waits_is_let_in_and_woken() {
             thread::spawn(move || {
                 let (bell, waker) = bell();
                 for n in 0..2 {
-                    let (wake, ticket) =
-                        mailbox.wait(&mut Some(Item(n)), &waker).ok().expect("open");
+                    let (wake, ticket) = mailbox
+                        .mailbox()
+                        .wait(&mut Some(Item(n)), &waker)
+                        .ok()
+                        .expect("open");
                     do_wake(wake);
                     if let Some(ticket) = ticket {
-                        while mailbox.poll_ticket(ticket, &waker).is_pending() {
+                        while mailbox.mailbox().poll_ticket(ticket, &waker).is_pending() {
                             bell.0.wait();
                         }
                     }
@@ -98,7 +109,7 @@ fn loom_a_sender_that_waits_is_let_in_and_woken() {
         };
         assert_eq!(consume(&mailbox, 2), vec![0, 1]);
         sender.join().expect("no panic");
-        assert_eq!(mailbox.depth(), 0);
+        assert_eq!(mailbox.mailbox().depth(), 0);
     });
 }
 
@@ -109,15 +120,20 @@ fn loom_a_control_flag_is_seen_by_a_consumer_that_parks_meanwhile() {
         let raiser = {
             let mailbox = mailbox.clone();
             thread::spawn(move || {
-                mailbox.control.fetch_or(1, Ordering::AcqRel);
-                do_wake(mailbox.wake_consumer());
+                mailbox.mailbox().control().fetch_or(1, Ordering::AcqRel);
+                do_wake(mailbox.mailbox().wake_consumer());
             })
         };
         let (bell, waker) = bell();
-        let mut ready = Lanes::new();
-        while mailbox.control.load(Ordering::Acquire) == 0 {
-            assert!(mailbox.next(&mut ready, Some(&waker)).is_none());
-            if mailbox.control.load(Ordering::Acquire) == 0 {
+        let (mut ready, mut registered) = (Lanes::new(), Registered::default());
+        while mailbox.mailbox().control().load(Ordering::Acquire) == 0 {
+            assert!(
+                mailbox
+                    .mailbox()
+                    .next(&mut ready, &mut registered, &waker)
+                    .is_none()
+            );
+            if mailbox.mailbox().control().load(Ordering::Acquire) == 0 {
                 bell.0.wait();
             }
         }
@@ -131,11 +147,11 @@ fn loom_a_letter_is_either_taken_or_refused_when_the_gate_shuts() {
         let mailbox = open(1);
         let pusher = {
             let mailbox = mailbox.clone();
-            thread::spawn(move || mailbox.push(&mut Some(Item(1))).is_ok())
+            thread::spawn(move || mailbox.mailbox().push(Item(1)).is_ok())
         };
-        let _ = mailbox.set_gate(Gate::Closed);
+        let _ = mailbox.mailbox().set_gate(Gate::Closed);
         let mut ready = Lanes::new();
-        let drained = mailbox.drain(&mut ready).len();
+        let drained = mailbox.mailbox().drain(&mut ready).len();
         let was_taken = pusher.join().expect("no panic");
         assert_eq!(drained, usize::from(was_taken));
     });
@@ -149,13 +165,13 @@ fn loom_a_consumer_that_leaves_is_replaced_when_a_letter_comes() {
             let mailbox = mailbox.clone();
             thread::spawn(move || {
                 matches!(
-                    mailbox.push(&mut Some(Item(1))).ok().expect("room"),
+                    mailbox.mailbox().push(Item(1)).ok().expect("room"),
                     Wake::Absent
                 )
             })
         };
         let ready = Lanes::new();
-        let left = mailbox.leave(&ready);
+        let left = mailbox.mailbox().leave(&ready);
         let has_claim = pusher.join().expect("no panic");
         assert_eq!(
             left, has_claim,

@@ -6,7 +6,7 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::Wake as StdWake;
+use std::task::{Poll, Wake as StdWake};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Item {
@@ -34,11 +34,33 @@ fn waker() -> Waker {
     Arc::new(Nobody).into()
 }
 
-fn open(capacity: u32) -> Mailbox<Item> {
-    let mailbox = Mailbox::new(capacity);
-    let _ = mailbox.set_gate(Gate::Open);
-    mailbox.resume_running();
-    mailbox
+/// A mailbox with both sides in one place, and its one consumer.
+struct Whole {
+    front: Front<Item>,
+    back: Back,
+    registered: Registered,
+}
+
+fn open(capacity: u32) -> Whole {
+    let whole = Whole {
+        front: Front::new(capacity),
+        back: Back::new(),
+        registered: Registered::default(),
+    };
+    let _ = whole.mailbox().set_gate(Gate::Open);
+    whole.mailbox().resume_running();
+    whole
+}
+
+impl Whole {
+    fn mailbox(&self) -> Mailbox<'_, Item> {
+        self.front.with(&self.back)
+    }
+
+    fn next(&mut self, ready: &mut Lanes<Item>) -> Option<Item> {
+        let mailbox = self.front.with(&self.back);
+        mailbox.next(ready, &mut self.registered, &waker())
+    }
 }
 
 fn normal(n: u32) -> Item {
@@ -92,7 +114,7 @@ proptest! {
         capacity in 1u32..6,
         ops in proptest::collection::vec(op(), 1..80),
     ) {
-        let mailbox = open(capacity);
+        let mut mailbox = open(capacity);
         let mut ready = Lanes::new();
         let mut n = 0;
         let mut inside: Vec<Item> = Vec::new();
@@ -106,27 +128,27 @@ proptest! {
                     n += 1;
                     let item = Item { n, priority, counted: true };
                     let counted = inside.iter().filter(|i| i.counted).count() + reservations.len();
-                    match mailbox.push(&mut Some(item.clone())) {
+                    match mailbox.mailbox().push(item.clone()) {
                         Ok(_) => {
                             prop_assert!(counted < capacity as usize, "it took one too many");
                             inside.push(item);
                         }
-                        Err(NotTaken::Full) => {
+                        Err((NotTaken::Full, _)) => {
                             prop_assert!(counted >= capacity as usize || !waiting.is_empty());
                         }
-                        Err(NotTaken::Refused(_)) => prop_assert!(false, "the gate is open"),
+                        Err((NotTaken::Refused(_), _)) => prop_assert!(false, "the gate is open"),
                     }
                 }
                 Op::Signal => {
                     n += 1;
                     let item = Item { n, priority: Priority::Normal, counted: false };
-                    prop_assert!(mailbox.push(&mut Some(item.clone())).is_ok(), "signals always fit");
+                    prop_assert!(mailbox.mailbox().push(item.clone()).is_ok(), "signals always fit");
                     inside.push(item);
                 }
                 Op::Wait => {
                     n += 1;
                     let item = normal(n);
-                    match mailbox.wait(&mut Some(item.clone()), &waker()) {
+                    match mailbox.mailbox().wait(&mut Some(item.clone()), &waker()) {
                         Ok((_, None)) => inside.push(item),
                         Ok((_, Some(ticket))) => {
                             waiting.insert(ticket, item);
@@ -136,17 +158,17 @@ proptest! {
                 }
                 Op::Cancel(which) => {
                     if let Some((&ticket, _)) = waiting.iter().nth(which) {
-                        let (given_back, _) = mailbox.cancel(ticket);
+                        let (given_back, _) = mailbox.mailbox().cancel(ticket);
                         prop_assert_eq!(given_back, waiting.remove(&ticket));
                     }
                 }
                 Op::Take => {
-                    let item = mailbox.next(&mut ready, None);
+                    let item = mailbox.next(&mut ready);
                     // Those that got in meanwhile.
                     let entered: Vec<u64> = waiting
                         .keys()
                         .copied()
-                        .filter(|t| mailbox.poll_ticket(*t, &waker()).is_ready())
+                        .filter(|t| mailbox.mailbox().poll_ticket(*t, &waker()).is_ready())
                         .collect();
                     for ticket in entered {
                         if let Some(item) = waiting.remove(&ticket) {
@@ -168,13 +190,13 @@ proptest! {
                 }
                 Op::PutBack => {
                     if let Some(item) = last.take() {
-                        mailbox.put_back(&mut ready, item.clone());
+                        mailbox.mailbox().put_back(&mut ready, item.clone());
                         taken.pop();
                         inside.insert(0, item);
                     }
                 }
                 Op::Reserve => {
-                    if let Ok(reservation) = mailbox.reserve() {
+                    if let Ok(reservation) = mailbox.mailbox().reserve() {
                         reservations.push(reservation);
                     }
                 }
@@ -182,13 +204,13 @@ proptest! {
                     if let Some(reservation) = reservations.pop() {
                         n += 1;
                         let item = normal(n);
-                        prop_assert!(mailbox.push_reserved(reservation, &mut Some(item.clone())).is_ok());
+                        prop_assert!(mailbox.mailbox().push_reserved(reservation, &mut Some(item.clone())).is_ok());
                         inside.push(item);
                     }
                 }
                 Op::GiveBack => {
                     if let Some(reservation) = reservations.pop() {
-                        let _ = mailbox.unreserve(reservation);
+                        let _ = mailbox.mailbox().unreserve(reservation);
                     }
                 }
             }
@@ -196,7 +218,7 @@ proptest! {
             let entered: Vec<u64> = waiting
                 .keys()
                 .copied()
-                .filter(|t| mailbox.poll_ticket(*t, &waker()).is_ready())
+                .filter(|t| mailbox.mailbox().poll_ticket(*t, &waker()).is_ready())
                 .collect();
             for ticket in entered {
                 if let Some(item) = waiting.remove(&ticket) {
@@ -204,8 +226,8 @@ proptest! {
                 }
             }
             let counted = inside.iter().filter(|i| i.counted).count() + reservations.len();
-            prop_assert_eq!(mailbox.depth(), counted as u64);
-            prop_assert_eq!(mailbox.waiting(), waiting.len());
+            prop_assert_eq!(mailbox.mailbox().depth(), counted as u64);
+            prop_assert_eq!(mailbox.mailbox().waiting(), waiting.len());
             let mut unique = taken.clone();
             unique.sort_unstable();
             unique.dedup();
@@ -217,54 +239,58 @@ proptest! {
 #[test]
 fn a_shut_gate_turns_waiting_senders_away_and_hands_their_letters_back() {
     let mailbox = open(1);
-    let _ = mailbox.push(&mut Some(normal(1))).expect("room");
+    let _ = mailbox.mailbox().push(normal(1)).expect("room");
     let (_, ticket) = mailbox
+        .mailbox()
         .wait(&mut Some(normal(2)), &waker())
         .expect("in line");
-    let turned_away = mailbox.set_gate(Gate::Closed);
+    let turned_away = mailbox.mailbox().set_gate(Gate::Closed);
     assert_eq!(turned_away, vec![normal(2)]);
     assert_eq!(
-        mailbox.poll_ticket(ticket.expect("it waits"), &waker()),
+        mailbox
+            .mailbox()
+            .poll_ticket(ticket.expect("it waits"), &waker()),
         Poll::Ready(Err(Gate::Closed))
     );
     assert!(matches!(
-        mailbox.push(&mut Some(normal(3))),
-        Err(NotTaken::Refused(Gate::Closed))
+        mailbox.mailbox().push(normal(3)),
+        Err((NotTaken::Refused(Gate::Closed), _))
     ));
 }
 
 #[test]
 fn dropping_the_oldest_takes_what_the_consumer_has_not_begun() {
-    let mailbox = open(2);
+    let mut mailbox = open(2);
     let mut ready = Lanes::new();
     for n in 1..=2 {
-        let _ = mailbox.push(&mut Some(normal(n))).expect("room");
+        let _ = mailbox.mailbox().push(normal(n)).expect("room");
     }
-    assert_eq!(mailbox.next(&mut ready, None), Some(normal(1)));
-    let _ = mailbox.push(&mut Some(normal(3))).expect("room");
+    assert_eq!(mailbox.next(&mut ready), Some(normal(1)));
+    let _ = mailbox.mailbox().push(normal(3)).expect("room");
     let (_, dropped) = mailbox
+        .mailbox()
         .push_dropping_oldest(&mut ready, &mut Some(normal(4)))
         .expect("taken");
     assert_eq!(dropped, Some(normal(2)), "it lay in the ready lanes");
-    assert_eq!(mailbox.depth(), 2);
-    assert_eq!(mailbox.next(&mut ready, None), Some(normal(3)));
-    assert_eq!(mailbox.next(&mut ready, None), Some(normal(4)));
+    assert_eq!(mailbox.mailbox().depth(), 2);
+    assert_eq!(mailbox.next(&mut ready), Some(normal(3)));
+    assert_eq!(mailbox.next(&mut ready), Some(normal(4)));
 }
 
 #[test]
 fn low_gets_one_of_sixteen_even_while_others_keep_coming() {
-    let mailbox = open(1000);
+    let mut mailbox = open(1000);
     let mut ready = Lanes::new();
     for n in 0..100 {
-        let _ = mailbox.push(&mut Some(normal(n))).expect("room");
+        let _ = mailbox.mailbox().push(normal(n)).expect("room");
     }
-    assert!(mailbox.next(&mut ready, None).is_some());
+    assert!(mailbox.next(&mut ready).is_some());
     let low = Item {
         n: 1000,
         priority: Priority::Low,
         counted: true,
     };
-    let _ = mailbox.push(&mut Some(low.clone())).expect("room");
-    let at = (1..100).find(|_| mailbox.next(&mut ready, None) == Some(low.clone()));
+    let _ = mailbox.mailbox().push(low.clone()).expect("room");
+    let at = (1..100).find(|_| mailbox.next(&mut ready) == Some(low.clone()));
     assert!(at.is_some_and(|at| at <= 16), "{at:?}");
 }
