@@ -7,6 +7,7 @@ mod envelope;
 mod exit;
 mod id;
 pub mod interaction;
+pub mod mtp;
 mod name;
 pub mod sl;
 

@@ -13,7 +13,7 @@ pub mod json;
 mod message;
 mod reply;
 pub mod string;
-mod time;
+pub(crate) mod time;
 
 pub use act::{Performative, UnknownPerformative};
 pub use aid::Aid;
