@@ -13,6 +13,7 @@ mod dead_letters;
 mod error_class;
 mod events;
 mod fault;
+mod gateway;
 mod groups;
 mod hooks;
 mod info;
@@ -44,6 +45,7 @@ pub use dead_letters::{
 pub use error_class::{Classify, ErrorClass, ErrorKind, Recovery, Severity};
 pub use events::{EVENT_HISTORY_DEFAULT, Event, EventStream, What};
 pub use fault::{FAULTS_PER_AGENT_MAX, Fault, When};
+pub use gateway::AclGateway;
 pub use hooks::{Admission, AdmissionHook, Hooks, TurnEnd, TurnHook, TurnView};
 pub use info::{ActorDetail, ActorInfo, ActorState};
 pub use letter::LetterKind;

@@ -6,6 +6,7 @@ use crate::cell::Cell;
 use crate::cell::core::CellCore;
 use crate::dead_letters::{Corpse, DEAD_LETTERS_DEFAULT, DeadLetters, DeathCause, ReplayError};
 use crate::events::{EVENT_HISTORY_DEFAULT, EventStream, What};
+use crate::gateway::AclGateway;
 use crate::groups::Groups;
 use crate::hooks::Hooks;
 use crate::info::{ActorInfo, ActorState};
@@ -147,6 +148,8 @@ struct Inner {
     groups: Groups,
     events: EventStream,
     dead_letters: DeadLetters,
+    /// The way to agents of other platforms, while there is one.
+    gateway: RwLock<Option<Arc<dyn AclGateway>>>,
     crashes: Mutex<VecDeque<Arc<CrashReport>>>,
     timers: Arc<Timers>,
     alarms: Alarms,
@@ -198,6 +201,7 @@ impl System {
             groups: Groups::default(),
             events: EventStream::new(options.event_history),
             dead_letters: DeadLetters::new(options.dead_letters),
+            gateway: RwLock::new(None),
             crashes: Mutex::new(VecDeque::new()),
             timers: timers.clone(),
             alarms: Alarms::new(runtime.clone()),
@@ -681,7 +685,11 @@ impl System {
         );
     }
 
-    /// An ACL answer that names a receiver that nobody knows.
+    pub(crate) fn gateway(&self) -> &RwLock<Option<Arc<dyn AclGateway>>> {
+        &self.0.gateway
+    }
+
+    /// An ACL message that names a receiver that nobody knows.
     pub(crate) fn bury_undeliverable(&self, from: Path, sender: Address, message: AclMessage) {
         self.bury(Corpse {
             cause: DeathCause::NoReceiver,

@@ -3,6 +3,7 @@
 use crate::agent::{Agent, Message};
 use crate::ask::{AskError, ReplyTo};
 use crate::cell::Cell;
+use crate::gateway::Route;
 use crate::letter::{Body, Letter, Sender};
 use crate::outgoing::{OutAcl, OutCall, OutLetter, Outgoing};
 use crate::reference::{AgentRef, AnyRef, SendError, SendOptions};
@@ -180,20 +181,34 @@ impl<A: Agent> Turn<'_, A> {
     }
 
     /// Answers the ACL message of this turn when the turn commits: to who asked, or else to the receivers that the answer
-    /// names, by registered name. A receiver that is not known is a dead letter.
+    /// names, as [`Turn::send_to_receivers`] does.
     pub fn answer(&mut self, mut message: AclMessage) {
         message.sender.get_or_insert_with(|| self.aid());
         if let Some(port) = self.acl_port.take() {
             self.reply(port, message);
             return;
         }
+        self.send_to_receivers(message);
+    }
+
+    /// Sends an ACL message to each of the receivers that it names, when the turn commits: to agents of here by their
+    /// registered names or paths, to those of other platforms by the node's FIPA transport, if it has one. Its sender is set
+    /// to this agent if it has none. A receiver that is not known is a dead letter.
+    pub fn send_to_receivers(&mut self, mut message: AclMessage) {
+        message.sender.get_or_insert_with(|| self.aid());
         let system = self.cell.core.system.clone();
         for receiver in message.receiver.clone() {
-            let local = receiver.name.split('@').next().unwrap_or_default();
-            match Name::new(local).ok().and_then(|name| system.whereis(&name)) {
-                Some(to) => self.send_acl(&to, message.clone()),
-                None => {
-                    let (system, message) = (system.clone(), message.clone());
+            let message = message.clone();
+            match system.route(&receiver) {
+                Route::Here(to) => self.send_acl(&to, message),
+                Route::Abroad(gateway) => {
+                    let path = self.path().clone();
+                    self.out(OutCall(Some(move || {
+                        gateway.forward(&path, message, &receiver);
+                    })));
+                }
+                Route::Nowhere => {
+                    let system = system.clone();
                     let (path, sender) = (self.path().clone(), self.cell.core.address);
                     self.out(OutCall(Some(move || {
                         system.bury_undeliverable(path, sender, message);
