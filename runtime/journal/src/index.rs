@@ -121,6 +121,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) unlicensed: &'a mut BTreeMap<u64, (u64, u32)>,
     pub(crate) unknown: &'a mut Vec<Unknown>,
     pub(crate) frames: u64,
+    /// Whether the streams came out of the store: a crash between its heads and its mark leaves heads that are ahead.
+    pub(crate) is_resumed: bool,
     /// Batches that are missing between others of their stream.
     pub(crate) missing: &'a mut u64,
 }
@@ -183,6 +185,7 @@ impl Reading<'_> {
     fn batch(&mut self, frame: &Frame<'_>) {
         let number = frame.head.stream;
         let place = format!("{} at {}", self.place, frame.offset);
+        let is_resumed = self.is_resumed;
         let Ok(batch) = Batch::decode(frame.body) else {
             self.lost_of(number, 0, frame.offset, "a frame that holds no batch");
             return;
@@ -190,6 +193,11 @@ impl Reading<'_> {
         let Some(stream) = self.stream(number) else {
             return;
         };
+        if is_resumed && batch.batch <= stream.last_batch() {
+            let is_same = batch.batch < stream.last_batch() || frame.head.body_sum == stream.hash();
+            self.known_already(frame, &batch, is_same);
+            return;
+        }
         let mut damage = None;
         let mut gap = None;
         let mut missing = 0;
@@ -236,6 +244,30 @@ impl Reading<'_> {
                 known.damage.get_or_insert(Box::new(damage));
             }
         }
+    }
+
+    /// A batch that the store's head has in it.
+    fn known_already(&mut self, frame: &Frame<'_>, batch: &Batch<'_>, is_same: bool) {
+        let number = frame.head.stream;
+        if !is_same {
+            self.lost_of(
+                number,
+                batch.first_seq,
+                frame.offset,
+                "it is not what was written last",
+            );
+        }
+        let at = BatchPlace {
+            segment: self.segment as u32,
+            offset: frame.offset as u32,
+            first_seq: batch.first_seq,
+        };
+        if let Some(known) = self.index.by_number(number) {
+            known.place(batch.batch, at);
+            known.is_dirty = true;
+        }
+        let end = batch.position + batch.events.len() as u64;
+        self.index.next_position = self.index.next_position.max(end);
     }
 
     fn snapshot(&mut self, frame: &Frame<'_>) {

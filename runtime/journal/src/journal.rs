@@ -300,15 +300,16 @@ fn seal_last(
         return Ok(recovered.next_number.max(end.next_number));
     }
     if end.how == How::Torn {
-        let length = segment.file.length()?.saturating_sub(end.offset);
+        let length = segment.length(files)?.saturating_sub(end.offset);
         opening.torn = Some((files.path(&segment.name).display().to_string(), length));
     }
     let number = recovered.next_number.max(end.next_number);
     let mut seal = Buffer::new(segment.salt(), end.offset);
     seal.put(Kind::Seal, number, 0, |_| {});
-    segment.file.set_length(end.offset)?;
-    segment.file.write_at(end.offset, &seal.bytes)?;
-    segment.file.sync_data()?;
+    let file = segment.file(files)?;
+    file.set_length(end.offset)?;
+    file.write_at(end.offset, &seal.bytes)?;
+    file.sync_data()?;
     Ok(number + 1)
 }
 

@@ -1,12 +1,12 @@
 //! Reading: a stream's batches, events by position or tag, snapshots. Every frame is checked again whenever it is read.
 
+use crate::files::File;
 use crate::frame::{HEAD_BYTES, Head as FrameHead, Kind, head_at};
 use crate::index::{BatchPlace, Index, Place, SnapshotBody};
 use crate::scan::{Lost, Sink, scan};
-use crate::segment::{SEGMENT_HEAD_BYTES, Segment};
+use crate::segment::SEGMENT_HEAD_BYTES;
 use crate::shared::Shared;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use swarm_actors::journal::record::Batch;
 use swarm_actors::journal::{
     Damage, Head, JournalError, Position, Recorded, Seq, Snapshot, Start, StreamName, Tag,
@@ -18,7 +18,7 @@ const LARGE_READ: usize = 256 << 10;
 /// Reads frames of one segment after the other; what it has read once it has at hand for the next ones.
 pub(crate) struct FrameReader<'a> {
     shared: &'a Shared,
-    segment: Option<Arc<Segment>>,
+    segment: Option<(u64, Box<dyn File>)>,
     salt: u32,
     block: Vec<u8>,
     block_at: u64,
@@ -45,14 +45,20 @@ impl<'a> FrameReader<'a> {
         if self
             .segment
             .as_ref()
-            .is_some_and(|s| s.identity.first == segment)
+            .is_some_and(|(first, _)| *first == segment)
         {
             return Ok(());
         }
         let found = self.shared.segments.read().get(&segment).cloned();
         let found = found.ok_or(Bad::Frame("the segment is not there"))?;
         self.salt = found.salt();
-        self.segment = Some(found);
+        let file = found
+            .file(&*self.shared.files)
+            .map_err(|error| match error {
+                JournalError::Vanished { .. } => Bad::Frame("the segment is not there"),
+                error => Bad::Journal(error),
+            })?;
+        self.segment = Some((segment, file));
         self.block.clear();
         self.block_at = 0;
         Ok(())
@@ -64,15 +70,14 @@ impl<'a> FrameReader<'a> {
         if offset >= self.block_at && offset + length as u64 <= has {
             return Ok(());
         }
-        let Some(segment) = &self.segment else {
+        let Some((_, file)) = &self.segment else {
             return Ok(());
         };
         // Who reads on close behind reads on further.
         let is_near = offset >= self.block_at && offset < has + LARGE_READ as u64 / 4 && has > 0;
         let ahead = if is_near { LARGE_READ } else { SMALL_READ };
         self.block.resize(length.max(ahead), 0);
-        let read = segment
-            .file
+        let read = file
             .read_at(offset, &mut self.block)
             .map_err(Bad::Journal)?;
         self.block.truncate(read);
@@ -310,7 +315,7 @@ fn search(shared: &Shared, number: u64) -> Result<(u64, Vec<BatchPlace>), Journa
     };
     for segment in segments {
         found.segment = segment.identity.first;
-        let bytes = segment.read_from(SEGMENT_HEAD_BYTES)?;
+        let bytes = segment.read_from(&*shared.files, SEGMENT_HEAD_BYTES)?;
         let first = segment.identity.next_number;
         scan(&segment, &bytes, SEGMENT_HEAD_BYTES, first, &mut found);
     }

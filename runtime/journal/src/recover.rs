@@ -41,7 +41,7 @@ pub(crate) fn recover(
             .values()
             .all(|s| s.identity.journal == mark.journal)
     {
-        if reaches(&segments, mark.place)?
+        if reaches(files, &segments, mark.place)?
             && let Some(mut recovered) = from_store(store, &mark)
         {
             recovered.segments = segments;
@@ -88,12 +88,16 @@ fn open_segments(files: &dyn Files) -> Result<BTreeMap<u64, Arc<Segment>>, Journ
 }
 
 /// Whether the log is as long as the store was told.
-fn reaches(segments: &BTreeMap<u64, Arc<Segment>>, place: Place) -> Result<bool, JournalError> {
+fn reaches(
+    files: &dyn Files,
+    segments: &BTreeMap<u64, Arc<Segment>>,
+    place: Place,
+) -> Result<bool, JournalError> {
     if place.segment == 0 {
         return Ok(true);
     }
     match segments.get(&place.segment) {
-        Some(segment) => Ok(segment.file.length()? >= place.offset),
+        Some(segment) => Ok(segment.length(files)? >= place.offset),
         None => Ok(false),
     }
 }
@@ -162,7 +166,7 @@ impl Recovered {
         }
         let mut all = 0;
         for segment in &segments {
-            all += segment.file.length()?;
+            all += segment.length(files)?;
         }
         let (mut done, mut unlicensed) = (0, BTreeMap::new());
         for (n, segment) in segments.iter().enumerate() {
@@ -174,7 +178,7 @@ impl Recovered {
                     SEGMENT_HEAD_BYTES
                 }
             };
-            let bytes = segment.read_from(base)?;
+            let bytes = segment.read_from(files, base)?;
             let mut reading = Reading {
                 index: &mut self.index,
                 streams: &mut self.streams,
@@ -183,6 +187,7 @@ impl Recovered {
                 unlicensed: &mut unlicensed,
                 unknown: &mut self.unknown,
                 frames: 0,
+                is_resumed: mark.is_some(),
                 missing: &mut self.missing,
             };
             let end = if bytes.is_empty() && base > SEGMENT_HEAD_BYTES {

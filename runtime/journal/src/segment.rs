@@ -1,4 +1,5 @@
-//! Segments: the files of the log, their names and their first 64 bytes.
+//! Segments: the files of the log, their names and their heads: 64 bytes, which stand there twice, so that one damaged place
+//! does not make a whole segment unreadable.
 //!
 //! A segment covers a range of segment numbers: one, when it was written in the course of things, or several, when
 //! compaction has put what lived in them together. Its name tells both and how often it was compacted:
@@ -11,7 +12,10 @@ use swarm_actors::journal::{Damage, JournalError};
 
 /// The format of segments that this reads and writes.
 pub(crate) const SEGMENT_FORMAT: u32 = 1;
-pub(crate) const SEGMENT_HEAD_BYTES: u64 = 64;
+const HEAD: usize = 64;
+const SECOND_HEAD_AT: u64 = 512;
+/// Where the first frame stands.
+pub(crate) const SEGMENT_HEAD_BYTES: u64 = SECOND_HEAD_AT + HEAD as u64;
 const MAGIC: &[u8; 8] = b"SWARMLOG";
 const SUFFIX: &str = ".segment";
 
@@ -30,11 +34,12 @@ pub(crate) struct Identity {
     pub(crate) next_position: u64,
 }
 
-/// An open segment. Shared by its writer and all readers.
+/// A segment. Its file is opened by whoever reads it, for as long: a journal has more segments than a process may have open
+/// files.
+#[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) identity: Identity,
     pub(crate) name: String,
-    pub(crate) file: Box<dyn File>,
 }
 
 impl Identity {
@@ -49,8 +54,8 @@ impl Identity {
         crc32c::crc32c(&self.encode()[16..])
     }
 
-    fn encode(&self) -> [u8; SEGMENT_HEAD_BYTES as usize] {
-        let mut head = [0; SEGMENT_HEAD_BYTES as usize];
+    fn encode(&self) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
         head[..8].copy_from_slice(MAGIC);
         head[8..12].copy_from_slice(&SEGMENT_FORMAT.to_le_bytes());
         head[16..24].copy_from_slice(&self.journal.to_le_bytes());
@@ -64,7 +69,7 @@ impl Identity {
         head
     }
 
-    fn decode(head: &[u8; SEGMENT_HEAD_BYTES as usize]) -> Option<Self> {
+    fn decode(head: &[u8; HEAD]) -> Option<Self> {
         let long = |at: usize| {
             head.get(at..at + 8)
                 .and_then(|b| b.try_into().ok())
@@ -88,33 +93,35 @@ impl Segment {
         files: &dyn Files,
         identity: Identity,
         name: String,
-    ) -> Result<Arc<Self>, JournalError> {
+    ) -> Result<(Arc<Self>, Box<dyn File>), JournalError> {
         let file = files.create(&name)?;
-        file.write_at(0, &identity.encode())?;
-        Ok(Arc::new(Self {
-            identity,
-            name,
-            file,
-        }))
+        let mut heads = [0; SEGMENT_HEAD_BYTES as usize];
+        heads[..HEAD].copy_from_slice(&identity.encode());
+        heads[SECOND_HEAD_AT as usize..].copy_from_slice(&identity.encode());
+        file.write_at(0, &heads)?;
+        Ok((Arc::new(Self { identity, name }), file))
     }
 
     /// Opens one. `None` when its head was never written: it was being made when the power went.
     pub(crate) fn open(files: &dyn Files, name: &str) -> Result<Option<Arc<Self>>, JournalError> {
         let file = files.open(name)?;
-        let mut head = [0; SEGMENT_HEAD_BYTES as usize];
-        let read = file.read_at(0, &mut head)?;
-        if let Some(identity) = Identity::decode(&head).filter(|identity| identity.name() == name) {
+        let mut heads = [0; SEGMENT_HEAD_BYTES as usize];
+        let read = file.read_at(0, &mut heads)?;
+        let sound = [0, SECOND_HEAD_AT as usize].into_iter().find_map(|at| {
+            let head = heads[at..at + HEAD].try_into().ok()?;
+            Identity::decode(head).filter(|identity| identity.name() == name)
+        });
+        if let Some(identity) = sound {
             return Ok(Some(Arc::new(Self {
                 identity,
                 name: name.to_owned(),
-                file,
             })));
         }
-        if read < head.len() || head.iter().all(|b| *b == 0) {
+        if read < heads.len() || is_zero(&*file)? {
             return Ok(None);
         }
-        let found = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-        if head[..8] == *MAGIC && found != SEGMENT_FORMAT && found < 1000 {
+        let found = u32::from_le_bytes([heads[8], heads[9], heads[10], heads[11]]);
+        if heads[..8] == *MAGIC && found != SEGMENT_FORMAT && found < 1000 {
             return Err(JournalError::Format {
                 path: files.path(name),
                 found,
@@ -134,13 +141,38 @@ impl Segment {
         self.identity.salt()
     }
 
+    pub(crate) fn file(&self, files: &dyn Files) -> Result<Box<dyn File>, JournalError> {
+        files.open(&self.name)
+    }
+
+    pub(crate) fn length(&self, files: &dyn Files) -> Result<u64, JournalError> {
+        self.file(files)?.length()
+    }
+
     /// All bytes from `offset` on.
-    pub(crate) fn read_from(&self, offset: u64) -> Result<Vec<u8>, JournalError> {
-        let length = self.file.length()?.saturating_sub(offset);
+    pub(crate) fn read_from(
+        &self,
+        files: &dyn Files,
+        offset: u64,
+    ) -> Result<Vec<u8>, JournalError> {
+        let file = self.file(files)?;
+        let length = file.length()?.saturating_sub(offset);
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        let read = self.file.read_at(offset, &mut bytes)?;
+        let read = file.read_at(offset, &mut bytes)?;
         bytes.truncate(read);
         Ok(bytes)
+    }
+}
+
+fn is_zero(file: &dyn File) -> Result<bool, JournalError> {
+    let mut block = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        match file.read_at(at, &mut block)? {
+            0 => return Ok(true),
+            read if block[..read].iter().any(|b| *b != 0) => return Ok(false),
+            read => at += read as u64,
+        }
     }
 }
 

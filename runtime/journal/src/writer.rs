@@ -7,6 +7,7 @@
 //! When a write or a sync fails, nobody knows what is on disk. Everybody who waits is told so, and the writer takes nothing
 //! more: whoever opens the journal again finds out.
 
+use crate::files::File;
 use crate::frame::{Buffer, Kind, Listed};
 use crate::index::{BatchPlace, Known, Place, SnapshotBody, SnapshotPlace};
 use crate::segment::{Identity, SEGMENT_HEAD_BYTES, Segment};
@@ -67,6 +68,7 @@ pub(crate) struct Writer {
 /// The segment that is being written.
 pub(crate) struct Active {
     segment: Arc<Segment>,
+    file: Box<dyn File>,
     /// Where the next group goes.
     offset: u64,
     /// Up to where the file is filled with zeros.
@@ -135,6 +137,14 @@ impl Writer {
 
     /// Takes one group from the first request to the answers. False when it is to end.
     fn group(&mut self, first: Request) -> Result<bool, JournalError> {
+        let first = match first {
+            Request::Close => return Ok(false),
+            Request::Checkpoint(answer) => {
+                self.checkpoint(Some(answer));
+                return Ok(true);
+            }
+            first => first,
+        };
         let now_ms = (self.shared.options.clock)();
         let mut next = Some(first);
         let mut is_open = true;
@@ -198,14 +208,15 @@ impl Writer {
             next_position: self.next_position,
         };
         let files = &*self.shared.files;
-        let segment = Segment::create(files, identity, identity.name())?;
-        segment.file.sync_data()?;
+        let (segment, file) = Segment::create(files, identity, identity.name())?;
+        file.sync_data()?;
         files.sync()?;
         self.next_segment += 1;
         let mut segments = self.shared.segments.write();
         segments.insert(identity.first, segment.clone());
         Ok(Active {
             segment,
+            file,
             offset: SEGMENT_HEAD_BYTES,
             filled: SEGMENT_HEAD_BYTES,
             named: BTreeSet::new(),
@@ -454,12 +465,12 @@ impl Writer {
         if end > active.filled && self.shared.options.preallocate > 0 {
             active.fill(end, &self.shared)?;
         }
-        active.segment.file.write_at(active.offset, bytes)?;
+        active.file.write_at(active.offset, bytes)?;
         self.tell_relaxed();
         let Some(active) = &mut self.active else {
             return Ok(());
         };
-        active.segment.file.sync_data()?;
+        active.file.sync_data()?;
         active.offset = end;
         active.filled = active.filled.max(end);
         self.since_checkpoint += self.group.buffer.bytes.len() as u64;
@@ -533,12 +544,9 @@ impl Writer {
             .put(Kind::Seal, self.next_number, 0, |_| {});
         self.next_number += 1;
         let bytes = &self.group.buffer.bytes;
-        active.segment.file.write_at(active.offset, bytes)?;
-        active
-            .segment
-            .file
-            .set_length(active.offset + bytes.len() as u64)?;
-        active.segment.file.sync_data()
+        active.file.write_at(active.offset, bytes)?;
+        active.file.set_length(active.offset + bytes.len() as u64)?;
+        active.file.sync_data()
     }
 
     /// Hands what the store does not know to the indexer; if that is busy, the next checkpoint takes it along.
@@ -592,7 +600,7 @@ impl Writer {
         }
         let segments = self.shared.segments.read();
         let (first, segment) = segments.last_key_value()?;
-        let offset = segment.file.length().ok()?;
+        let offset = segment.length(&*self.shared.files).ok()?;
         Some(Place {
             segment: *first,
             offset,
@@ -663,7 +671,7 @@ impl Active {
         let mut at = self.filled.max(end);
         while at < until {
             let bytes = STEP.min((until - at) as usize);
-            self.segment.file.write_at(at, &ZEROS[..bytes])?;
+            self.file.write_at(at, &ZEROS[..bytes])?;
             at += bytes as u64;
         }
         self.filled = until;
