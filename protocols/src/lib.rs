@@ -9,6 +9,7 @@ mod id;
 pub mod interaction;
 pub mod mtp;
 mod name;
+pub mod platform;
 pub mod sl;
 
 pub use acl::{
