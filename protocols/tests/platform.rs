@@ -1,5 +1,10 @@
 //! What a DF and an AMS answer: the rows of fipa.md e.1, e.2 and e.4.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what these tests are built of is there, or the test is wrong"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 use swarm_protocols::acl::Reading;
