@@ -9,6 +9,7 @@ mod alarms;
 mod ask;
 mod cell;
 pub mod chaos;
+pub mod conversation;
 mod dead_letters;
 mod error_class;
 mod events;

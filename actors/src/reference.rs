@@ -168,6 +168,7 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn is_settled(&self) -> bool;
     fn info(&self) -> ActorInfo;
     fn detail(&self) -> crate::ActorDetail;
+    fn aid(&self) -> swarm_protocols::Aid;
     fn watch_over(&self, tick: &crate::watchdog::Tick<'_>);
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
@@ -433,6 +434,12 @@ impl AnyRef {
     #[must_use]
     pub fn info(&self) -> ActorInfo {
         self.0.info()
+    }
+
+    /// Its AID: `NAME@NODE`, with its registered name or else its path's last name.
+    #[must_use]
+    pub fn aid(&self) -> swarm_protocols::Aid {
+        self.0.aid()
     }
 
     /// All that can be shown of it.

@@ -180,6 +180,12 @@ impl<A: Agent> Turn<'_, A> {
         self.out(OutAcl::new(to.clone(), letter));
     }
 
+    /// Sends an ACL message that is shared already when the turn commits; nothing of it is copied or changed.
+    pub fn pass_acl(&mut self, to: &AnyRef, message: Arc<AclMessage>) {
+        let letter = self.stamp(self.cell.core.plain_letter(Body::Acl(message)));
+        self.out(OutAcl::new(to.clone(), letter));
+    }
+
     /// Answers the ACL message of this turn when the turn commits: to who asked, or else to the receivers that the answer
     /// names, as [`Turn::send_to_receivers`] does.
     pub fn answer(&mut self, mut message: AclMessage) {

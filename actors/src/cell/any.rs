@@ -221,6 +221,10 @@ impl<A: Agent> AnyCell for Cell<A> {
         true
     }
 
+    fn aid(&self) -> swarm_protocols::Aid {
+        Self::aid(self)
+    }
+
     fn watch_over(&self, tick: &crate::watchdog::Tick<'_>) {
         crate::watchdog::look_at(self, tick);
     }

@@ -418,6 +418,13 @@ impl Conversation {
         self.expires_at
     }
 
+    /// Whether nobody suffers when it is forgotten before its time. Not so a commit that was not acknowledged: to forget it
+    /// is to abort it.
+    #[must_use]
+    pub fn may_be_forgotten(&self) -> bool {
+        self.ended.is_some() && self.machine.get().may_be_forgotten()
+    }
+
     /// Whether nothing will be answered any more.
     #[must_use]
     pub fn is_forgotten(&self) -> bool {

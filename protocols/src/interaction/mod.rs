@@ -53,7 +53,7 @@ mod protocol;
 mod session;
 
 pub use conversation::{CONVERSATION_VERSION, Conversation, parent_id};
-pub use dialogue::{Context, Speaker, Turn};
+pub use dialogue::{Context, Utterance, Voice};
 pub use event::{Action, Decision, End, Event, News, Notice, Outcome, Part, Proposal, Question};
 pub use frame::PRICE_PARAMETER;
 pub use opening::{

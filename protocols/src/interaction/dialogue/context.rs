@@ -7,18 +7,18 @@ use std::collections::VecDeque;
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Speaker {
+pub enum Voice {
     /// Who opened the dialogue.
     Initiator,
     /// The other.
     Participant,
 }
 
-/// One turn.
+/// What was said in one turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Turn {
+pub struct Utterance {
     /// Who said it.
-    pub speaker: Speaker,
+    pub speaker: Voice,
     /// What.
     pub content: Vec<u8>,
 }
@@ -34,7 +34,7 @@ pub struct Context {
     /// How many turns are no longer kept word for word.
     pub summarised: u32,
     /// The latest turns, oldest first.
-    pub recent: VecDeque<Turn>,
+    pub recent: VecDeque<Utterance>,
     verbatim: u32,
     summary_bytes: u32,
 }
@@ -51,8 +51,8 @@ impl Context {
     }
 
     /// Notes a turn; one that is then too old goes into the summary.
-    pub(super) fn note(&mut self, speaker: Speaker, content: &[u8]) {
-        self.recent.push_back(Turn {
+    pub(super) fn note(&mut self, speaker: Voice, content: &[u8]) {
+        self.recent.push_back(Utterance {
             speaker,
             content: content.to_vec(),
         });
@@ -63,12 +63,12 @@ impl Context {
         }
     }
 
-    fn summarise(&mut self, turn: &Turn) {
+    fn summarise(&mut self, turn: &Utterance) {
         self.summarised = self.summarised.saturating_add(1);
         let text = String::from_utf8_lossy(&turn.content);
         let mut line = String::from(match turn.speaker {
-            Speaker::Initiator => "initiator: ",
-            Speaker::Participant => "participant: ",
+            Voice::Initiator => "initiator: ",
+            Voice::Participant => "participant: ",
         });
         for word in text.split_whitespace() {
             if line.len() + word.len() > LINE_BYTES {

@@ -1,6 +1,6 @@
 //! Who opens the dialogue and speaks first.
 
-use super::{Context, Speaker, TURNS_PARAMETER};
+use super::{Context, TURNS_PARAMETER, Voice};
 use crate::acl::{AclMessage, Aid, Performative, Timestamp};
 use crate::interaction::event::{Decision, End, Notice, Outcome, Question};
 use crate::interaction::frame::{Act, Step};
@@ -77,7 +77,7 @@ impl Initiator {
             session.state = State::Listening;
             session.until = until;
         }
-        self.context.note(Speaker::Initiator, content);
+        self.context.note(Voice::Initiator, content);
         self.turns_left = self.turns_left.saturating_sub(1);
     }
 
@@ -116,7 +116,7 @@ impl Machine for Initiator {
                 session.until = None;
                 self.turns_left = self.turns_left.saturating_sub(1);
                 let content = message.content.as_deref().unwrap_or_default();
-                self.context.note(Speaker::Participant, content);
+                self.context.note(Voice::Participant, content);
                 if self.turns_left == 0 {
                     self.close(step, b"(turn-limit)", End::Done);
                 } else {

@@ -6,7 +6,7 @@ mod context;
 mod initiator;
 mod participant;
 
-pub use context::{Context, Speaker, Turn};
+pub use context::{Context, Utterance, Voice};
 pub(super) use initiator::Initiator;
 pub(super) use participant::Participant;
 

@@ -1,6 +1,6 @@
 //! Who is spoken to.
 
-use super::{Context, Speaker, TURNS_PARAMETER};
+use super::{Context, TURNS_PARAMETER, Voice};
 use crate::acl::{AclMessage, Aid, Performative, Timestamp};
 use crate::interaction::event::{Decision, End, Notice, Outcome, Question};
 use crate::interaction::frame::Step;
@@ -53,7 +53,7 @@ impl Participant {
     fn listen(&mut self, step: &mut Step<'_>, message: &Arc<AclMessage>) {
         self.peer.follow(message);
         let content = message.content.as_deref().unwrap_or_default();
-        self.context.note(Speaker::Initiator, content);
+        self.context.note(Voice::Initiator, content);
         let said = message
             .user_parameter(TURNS_PARAMETER)
             .and_then(|n| n.parse::<u32>().ok());
@@ -121,7 +121,7 @@ impl Machine for Participant {
         match (self.state, decision) {
             (State::Speaking, Decision::Speak(content) | Decision::Done(content)) => {
                 self.turns_left = self.turns_left.saturating_sub(1);
-                self.context.note(Speaker::Participant, &content);
+                self.context.note(Voice::Participant, &content);
                 let left = vec![(TURNS_PARAMETER, self.turns_left.to_string())];
                 self.peer.say_by(step, Say::Inform, &content, None, &left);
                 self.has_spoken = true;

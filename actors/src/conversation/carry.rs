@@ -1,0 +1,338 @@
+//! Steps a record, and does what its machine says.
+
+use super::actor::ProtocolActor;
+use super::book::{Count, Followed};
+use super::message::{Asked, Prompt};
+use super::record::Unsent;
+use super::view::MessageView;
+use crate::info::ActorState;
+use crate::reference::AnyRef;
+use crate::turn::Turn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use swarm_protocols::interaction::{
+    Action, Decision, Event, News, Notice, Outcome, Protocol, Question, Role,
+};
+use swarm_protocols::{AclMessage, Aid, ConversationId, Name, Performative, Timestamp};
+
+/// How many places are remembered by name. When there are more they are looked up again, one by one.
+const PLACES_MAX: usize = 8_192;
+
+impl ProtocolActor {
+    /// Steps one record. A machine that panics ends its conversation with failure to all sides, and no other.
+    pub(super) fn step(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, event: Event) {
+        let now = self.now(turn);
+        if let Event::Received(message) = &event {
+            self.note(id, message, now, true);
+        }
+        let stepped = {
+            let mut records = self.table().records.lock();
+            let Some(record) = records.get_mut(id) else {
+                return;
+            };
+            let is_to_crash = std::mem::take(&mut record.is_to_crash);
+            catch_unwind(AssertUnwindSafe(|| {
+                assert!(!is_to_crash, "told to");
+                record.machine.on(event, now)
+            }))
+            .or_else(|_| {
+                // What the step left is not to be gone on with, but it still knows who is owed something.
+                catch_unwind(AssertUnwindSafe(|| record.machine.give_up(now))).inspect(|_| {
+                    self.setup.book.count(Count::Crashed);
+                })
+            })
+        };
+        match stepped {
+            Ok(actions) => self.carry_out(turn, id, actions, now),
+            Err(_) => self.bury(turn, id),
+        }
+    }
+
+    /// A record that cannot even say goodbye: whoever has said something in it is told that it failed.
+    fn bury(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId) {
+        self.setup.book.count(Count::Crashed);
+        let (heard, was_open) = {
+            let mut records = self.table().records.lock();
+            let heard = records.get_mut(id).map(|record| record.messages.heard());
+            (heard.unwrap_or_default(), records.remove_crashed(id))
+        };
+        if was_open {
+            self.setup.book.give_place_back();
+        }
+        for message in heard {
+            let mut failure = message.reply(Performative::Failure);
+            failure.content = Some(b"(internal-error)".to_vec());
+            self.answer(turn, failure);
+        }
+    }
+
+    pub(super) fn carry_out(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        id: &ConversationId,
+        actions: Vec<Action>,
+        now: Timestamp,
+    ) {
+        for action in actions {
+            match action {
+                Action::Send(message) => self.send(turn, id, &message, now),
+                Action::Ask(question) => self.ask(turn, id, question),
+                Action::Tell(news) => self.tell(turn, id, news),
+                Action::Arm(at) => self.rearm(id, at),
+                Action::Outcome(outcome) => self.end(turn, id, outcome),
+                Action::Notice(notice) => self.count(&notice),
+                Action::Forget => self.table().records.lock().forget(id),
+            }
+        }
+    }
+
+    /// Keeps a message with its conversation, and shows it to those who follow.
+    pub(super) fn note(
+        &self,
+        id: &ConversationId,
+        message: &Arc<AclMessage>,
+        now: Timestamp,
+        is_received: bool,
+    ) {
+        let book = &self.setup.book;
+        let max = book.limits().messages;
+        if let Some(record) = self.table().records.lock().get_mut(id) {
+            record.messages.note(message, now, is_received, max);
+        }
+        if let Some(path) = &self.path {
+            book.publish(|| Followed {
+                conversation: id.clone(),
+                agent: path.clone(),
+                message: MessageView::of(message, now.as_millis(), is_received),
+            });
+        }
+    }
+
+    fn send(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        id: &ConversationId,
+        message: &Arc<AclMessage>,
+        now: Timestamp,
+    ) {
+        self.note(id, message, now, false);
+        for receiver in &message.receiver {
+            match self.find(turn, receiver) {
+                Some(place) => {
+                    self.pass(turn, &place, message);
+                    self.watch(turn, &place);
+                }
+                None => {
+                    let failure = undeliverable(message, receiver, turn.system().node());
+                    self.pending
+                        .push_back((id.clone(), Event::Received(Arc::new(failure))));
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, turn: &mut Turn<'_, Self>, place: &AnyRef, message: &Arc<AclMessage>) {
+        turn.pass_acl(place, message.clone());
+        self.table()
+            .records
+            .lock()
+            .unsent
+            .push(Unsent::Acl(place.clone(), message.clone()));
+    }
+
+    /// Answers a message outside of any conversation of this side.
+    pub(super) fn answer(&mut self, turn: &mut Turn<'_, Self>, mut answer: AclMessage) {
+        answer.sender = Some(self.me.clone());
+        let answer = Arc::new(answer);
+        for receiver in &answer.receiver {
+            // Nobody is left to be told that this one cannot be delivered.
+            if let Some(place) = self.find(turn, receiver) {
+                self.pass(turn, &place, &answer);
+            }
+        }
+    }
+
+    /// Where an agent is: by the name under which it is registered on this node.
+    pub(super) fn find(&mut self, turn: &Turn<'_, Self>, aid: &Aid) -> Option<AnyRef> {
+        let is_there =
+            |place: &AnyRef| !matches!(place.state(), ActorState::Ended | ActorState::Stopped);
+        if let Some(place) = self.places.get(&aid.name)
+            && is_there(place)
+        {
+            return Some(place.clone());
+        }
+        let system = turn.system();
+        let is_ours = aid
+            .platform()
+            .is_none_or(|platform| platform.eq_ignore_ascii_case(system.node().as_str()));
+        let name = Name::new(&aid.local_name().to_ascii_lowercase()).ok()?;
+        let place = system
+            .whereis(&name)
+            .filter(|place| is_ours && is_there(place))?;
+        if self.places.len() >= PLACES_MAX {
+            self.places.clear();
+        }
+        self.places.insert(aid.name.clone(), place.clone());
+        Some(place)
+    }
+
+    fn ask(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, question: Question) {
+        let (answers, number, life) = {
+            let mut records = self.setup.table_records();
+            let Some(record) = records.get_mut(id) else {
+                return;
+            };
+            record.questions += 1;
+            let answers = record.outside.as_ref().and_then(|o| o.answers.clone());
+            (answers, record.questions, record.life)
+        };
+        if let Some(answers) = answers {
+            let decision = catch_unwind(AssertUnwindSafe(|| answers(&question)))
+                .unwrap_or(Some(Decision::Cancel));
+            if let Some(decision) = decision {
+                self.pending.push_back((id.clone(), Event::Local(decision)));
+            }
+            return;
+        }
+        let Some(listener) = self.listener.clone() else {
+            let decision = Decision::Refuse(b"(no-agent)".to_vec());
+            self.pending.push_back((id.clone(), Event::Local(decision)));
+            return;
+        };
+        let asked = Asked {
+            conversation: id.clone(),
+            question,
+            number,
+            life,
+            to: turn.me(),
+        };
+        self.table()
+            .records
+            .lock()
+            .unsent
+            .push(Unsent::Asked(asked.clone()));
+        listener.prompt(turn, Prompt::Asked(asked));
+    }
+
+    fn tell(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, news: News) {
+        if let Some(listener) = self.listener_of(id) {
+            let prompt = Prompt::Told {
+                conversation: id.clone(),
+                news,
+            };
+            listener.prompt(turn, prompt);
+        }
+    }
+
+    /// The agent, unless the conversation is somebody else's.
+    fn listener_of(&self, id: &ConversationId) -> Option<Arc<dyn super::message::Listener>> {
+        let is_agents = self
+            .table()
+            .records
+            .lock()
+            .get_mut(id)
+            .is_some_and(|record| record.outside.is_none());
+        self.listener.clone().filter(|_| is_agents)
+    }
+
+    fn rearm(&mut self, id: &ConversationId, at: Option<Timestamp>) {
+        let before = {
+            let mut records = self.setup.table_records();
+            let Some(record) = records.get_mut(id) else {
+                return;
+            };
+            std::mem::replace(&mut record.armed, at)
+        };
+        if let Some(before) = before {
+            self.dues.remove(&(before, id.clone()));
+        }
+        if let Some(at) = at {
+            self.dues.insert((at, id.clone()));
+        }
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, outcome: Outcome) {
+        tracing::debug!(conversation = %id, end = outcome.end.as_str(), "conversation ended");
+        self.setup.book.give_place_back();
+        let (ended, is_initiator, dropped) = {
+            let mut records = self.setup.table_records();
+            let dropped = records.note_end(id);
+            let record = records.get_mut(id);
+            let is_initiator = record
+                .as_ref()
+                .is_some_and(|record| record.machine.role() == Role::Initiator);
+            let ended = record
+                .and_then(|record| record.outside.as_mut())
+                .and_then(|outside| outside.ended.take());
+            (ended, is_initiator, dropped)
+        };
+        for (at, id) in dropped {
+            if let Some(at) = at {
+                self.dues.remove(&(at, id));
+            }
+        }
+        if let Some(ended) = ended {
+            turn.reply(ended, Ok(outcome));
+        } else if (is_initiator || self.setup.tell_ends)
+            && let Some(listener) = self.listener_of(id)
+        {
+            let prompt = Prompt::Ended {
+                conversation: id.clone(),
+                outcome,
+            };
+            listener.prompt(turn, prompt);
+        }
+    }
+
+    fn count(&self, notice: &Notice) {
+        self.setup.book.count(match notice {
+            Notice::OutOfSequence
+            | Notice::Stranger
+            | Notice::OtherConversation
+            | Notice::TooLarge => Count::OutOfSequence,
+            Notice::Duplicate => Count::Duplicate,
+            Notice::Late => Count::Late,
+            // The agent's own affair.
+            Notice::Misplaced(_) => return,
+        });
+    }
+}
+
+/// The platform's word that a message has no receiver (fipa.md a.2, R7), to the one who sent it.
+fn undeliverable(message: &AclMessage, receiver: &Aid, node: &Name) -> AclMessage {
+    let sender = message.sender.as_ref().map_or("", |aid| aid.name.as_str());
+    let content = format!(
+        "((action (agent-identifier :name {sender}) (ACLMessage)) (MTS-error (agent-identifier :name {}) \"Agent not found\"))",
+        receiver.name
+    );
+    AclMessage {
+        sender: Some(Aid::named(format!("ams@{node}"))),
+        receiver: message.sender.iter().cloned().collect(),
+        content: Some(content.into_bytes()),
+        protocol: message.protocol.clone(),
+        conversation_id: message.conversation_id.clone(),
+        in_reply_to: message.reply_with.clone(),
+        ..AclMessage::new(Performative::Failure)
+    }
+}
+
+/// No, in the words of the protocol that a call would have opened. An auction takes silence for it.
+pub(super) fn refusal(call: &AclMessage, protocol: Protocol) -> Option<AclMessage> {
+    let act = match protocol {
+        Protocol::Request
+        | Protocol::Query
+        | Protocol::RequestWhen
+        | Protocol::ContractNet
+        | Protocol::IteratedContractNet
+        | Protocol::Brokering
+        | Protocol::Recruiting
+        | Protocol::Subscribe
+        | Protocol::Dialogue => Performative::Refuse,
+        Protocol::Propose => Performative::RejectProposal,
+        Protocol::TwoPhaseCommit => Performative::Disconfirm,
+        Protocol::EnglishAuction | Protocol::DutchAuction => return None,
+    };
+    let mut answer = call.reply(act);
+    answer.content = Some(b"(not-available)".to_vec());
+    Some(answer)
+}

@@ -1,0 +1,8 @@
+//! Protocol actors: conversations between supervised agents, and what becomes of them when somebody dies.
+
+mod kit;
+
+mod bounds;
+mod contract;
+mod crashes;
+mod looking;
