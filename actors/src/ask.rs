@@ -1,11 +1,11 @@
 //! Asking: a message with a place for its answer, and a wait that ends as soon as there can be none.
 
-use crate::alarms::Alarms;
-use crate::sync_plain::Mutex;
+use crate::sync_plain::{Mutex, MutexGuard};
+use crate::system::System;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use swarm_protocols::{AclMessage, ExitReason};
@@ -46,9 +46,18 @@ enum State<T> {
 }
 
 pub(crate) struct Slot<T> {
-    state: Mutex<State<T>>,
-    /// How many [`ReplyTo`] there are. When the last goes without an answer, there will be none.
+    place: Mutex<Place<T>>,
+    /// There is an answer, so that it no longer matters how many ports there are.
+    is_settled: AtomicBool,
+    /// How many could still answer: each [`ReplyTo`], [`Staged`] and [`AskHold`]. When the last goes without an answer, there
+    /// will be none.
     ports: AtomicU32,
+}
+
+struct Place<T> {
+    state: State<T>,
+    /// The answer of a turn that is not committed yet.
+    staged: Option<T>,
 }
 
 /// The asker's side as the cell sees it.
@@ -58,6 +67,12 @@ pub(crate) trait AskSlot: Send + Sync {
 
     /// One of those that could have answered is gone.
     fn let_go(&self);
+
+    /// The turn that staged an answer was committed.
+    fn publish(&self);
+
+    /// It was not.
+    fn unstage(&self);
 
     /// Where an ACL answer goes, if this asker waits for one.
     fn acl_port(&self) -> Option<ReplyTo<AclMessage>> {
@@ -70,11 +85,18 @@ pub(crate) struct AclAsker(pub(crate) ReplyTo<AclMessage>);
 
 impl AskSlot for AclAsker {
     fn fail(&self, error: AskError) {
-        self.0.0.fail(error);
+        if let Some(slot) = &self.0.0 {
+            slot.fail(error);
+        }
     }
 
     // Its port goes when it is dropped.
     fn let_go(&self) {}
+
+    // Answers are staged with ports.
+    fn publish(&self) {}
+
+    fn unstage(&self) {}
 
     fn acl_port(&self) -> Option<ReplyTo<AclMessage>> {
         Some(self.0.clone())
@@ -83,14 +105,31 @@ impl AskSlot for AclAsker {
 
 impl<T> Slot<T> {
     fn settle(&self, answer: Result<T, AskError>) {
-        let mut state = self.state.lock();
-        if let State::Waiting(waker) = &mut *state {
+        let place = self.place.lock();
+        self.settle_in(place, answer);
+    }
+
+    /// Only the first answer counts. A later one is dropped without the lock, as it is the agent's own code.
+    fn settle_in(&self, mut place: MutexGuard<'_, Place<T>>, answer: Result<T, AskError>) {
+        if let State::Waiting(waker) = &mut place.state {
             let waker = waker.take();
-            *state = State::Answered(answer);
-            drop(state);
+            place.state = State::Answered(answer);
+            self.is_settled.store(true, Ordering::Release);
+            drop(place);
             if let Some(waker) = waker {
                 waker.wake();
             }
+        } else {
+            drop(place);
+            drop(answer);
+        }
+    }
+
+    fn port_goes(&self) {
+        if !self.is_settled.load(Ordering::Acquire)
+            && self.ports.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            self.settle(Err(AskError::NoReply));
         }
     }
 }
@@ -101,8 +140,39 @@ impl<T: Send> AskSlot for Slot<T> {
     }
 
     fn let_go(&self) {
-        if self.ports.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.settle(Err(AskError::NoReply));
+        self.port_goes();
+    }
+
+    fn publish(&self) {
+        let mut place = self.place.lock();
+        if let Some(answer) = place.staged.take() {
+            self.settle_in(place, Ok(answer));
+        }
+    }
+
+    fn unstage(&self) {
+        let staged = self.place.lock().staged.take();
+        drop(staged);
+    }
+}
+
+/// An answer that its turn has given and that becomes real when the turn is committed. Dropped before that, there was none.
+pub(crate) struct Staged(Option<Arc<dyn AskSlot>>);
+
+impl Staged {
+    pub(crate) fn publish(mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.publish();
+            slot.let_go();
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.unstage();
+            slot.let_go();
         }
     }
 }
@@ -134,32 +204,51 @@ impl Drop for AskHold {
 }
 
 /// Where the answer to an ask goes. Dropping the last one without an answer ends the ask with [`AskError::NoReply`].
-pub struct ReplyTo<T>(Arc<Slot<T>>);
+pub struct ReplyTo<T>(
+    // There until it is staged or dropped.
+    Option<Arc<Slot<T>>>,
+);
 
 impl<T: Send + 'static> ReplyTo<T> {
     /// Answers at once. Inside a turn use [`Turn::reply`](crate::Turn::reply), which holds the answer back until the turn
     /// has ended well. Only the first answer counts.
     pub fn send(self, value: T) {
-        self.0.settle(Ok(value));
+        if let Some(slot) = &self.0 {
+            slot.settle(Ok(value));
+        }
     }
 
-    pub(crate) fn hold(&self) -> AskHold {
-        self.0.ports.fetch_add(1, Ordering::Relaxed);
-        AskHold(self.0.clone())
+    /// Lays the answer beside the place where it will count, so that the commit has nothing to allocate or to copy. Handed
+    /// back where another turn's answer lies there already.
+    pub(crate) fn stage(mut self, value: T) -> Result<Staged, (Self, T)> {
+        let Some(slot) = self.0.take() else {
+            return Ok(Staged(None));
+        };
+        let mut place = slot.place.lock();
+        if place.staged.is_some() {
+            drop(place);
+            self.0 = Some(slot);
+            return Err((self, value));
+        }
+        place.staged = Some(value);
+        drop(place);
+        Ok(Staged(Some(slot)))
     }
 }
 
 impl<T> Clone for ReplyTo<T> {
     fn clone(&self) -> Self {
-        self.0.ports.fetch_add(1, Ordering::Relaxed);
+        if let Some(slot) = &self.0 {
+            slot.ports.fetch_add(1, Ordering::Relaxed);
+        }
         Self(self.0.clone())
     }
 }
 
 impl<T> Drop for ReplyTo<T> {
     fn drop(&mut self) {
-        if self.0.ports.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.settle(Err(AskError::NoReply));
+        if let Some(slot) = &self.0 {
+            slot.port_goes();
         }
     }
 }
@@ -173,20 +262,38 @@ impl<T> std::fmt::Debug for ReplyTo<T> {
 /// The asker's side: a future of the answer.
 pub(crate) struct Answer<T>(Arc<Slot<T>>);
 
+/// A port for the message, the answer for the asker.
 pub(crate) fn ask_pair<T>() -> (ReplyTo<T>, Answer<T>) {
-    let slot = Arc::new(Slot {
-        state: Mutex::new(State::Waiting(None)),
-        ports: AtomicU32::new(1),
-    });
-    (ReplyTo(slot.clone()), Answer(slot))
+    let slot = Arc::new(Slot::with_ports(1));
+    (ReplyTo(Some(slot.clone())), Answer(slot))
+}
+
+/// The same with the hold for the letter.
+pub(crate) fn held_ask_pair<T: Send + 'static>() -> (ReplyTo<T>, AskHold, Answer<T>) {
+    let slot = Arc::new(Slot::with_ports(2));
+    let hold = AskHold(slot.clone());
+    (ReplyTo(Some(slot.clone())), hold, Answer(slot))
+}
+
+impl<T> Slot<T> {
+    fn with_ports(ports: u32) -> Self {
+        Self {
+            place: Mutex::new(Place {
+                state: State::Waiting(None),
+                staged: None,
+            }),
+            is_settled: AtomicBool::new(false),
+            ports: AtomicU32::new(ports),
+        }
+    }
 }
 
 impl<T> Future for Answer<T> {
     type Output = Result<T, AskError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.0.state.lock();
-        match &mut *state {
+        let mut place = self.0.place.lock();
+        match &mut place.state {
             State::Waiting(waker) => {
                 match waker {
                     Some(known) if known.will_wake(cx.waker()) => {}
@@ -194,7 +301,7 @@ impl<T> Future for Answer<T> {
                 }
                 Poll::Pending
             }
-            State::Answered(_) => match std::mem::replace(&mut *state, State::Taken) {
+            State::Answered(_) => match std::mem::replace(&mut place.state, State::Taken) {
                 State::Answered(answer) => Poll::Ready(answer),
                 State::Waiting(_) | State::Taken => unreachable!("just seen to be answered"),
             },
@@ -205,16 +312,75 @@ impl<T> Future for Answer<T> {
 
 impl<T> Answer<T> {
     /// Waits for the answer, at most `within`.
-    pub(crate) async fn within(mut self, alarms: &Alarms, within: Duration) -> Result<T, AskError> {
+    pub(crate) async fn within(mut self, system: &System, within: Duration) -> Result<T, AskError> {
         let mut alarm = None;
         poll_fn(|cx| {
             if let Poll::Ready(answer) = Pin::new(&mut self).poll(cx) {
                 return Poll::Ready(answer);
             }
             // Most answers come before an alarm would be worth setting, but this asker sleeps from here on.
-            let alarm = alarm.get_or_insert_with(|| alarms.set(within));
+            let alarm = alarm.get_or_insert_with(|| system.alarm(within));
             alarm.poll(cx).map(|()| Err(AskError::Timeout { within }))
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn now<T>(answer: Answer<T>) -> Option<Result<T, AskError>> {
+        answer.now_or_never()
+    }
+
+    #[test]
+    fn a_staged_answer_counts_from_its_publication_on() {
+        let (port, hold, mut answer) = held_ask_pair();
+        let staged = port
+            .stage(7)
+            .unwrap_or_else(|_| panic!("the place is free"));
+        assert_eq!((&mut answer).now_or_never(), None);
+        staged.publish();
+        drop(hold);
+        assert_eq!(now(answer), Some(Ok(7)));
+    }
+
+    #[test]
+    fn a_staged_answer_that_is_dropped_was_none() {
+        let (port, hold, answer) = held_ask_pair();
+        drop(port.stage(7).ok());
+        hold.fail(AskError::Crashed(ExitReason::Killed));
+        assert_eq!(
+            now(answer),
+            Some(Err(AskError::Crashed(ExitReason::Killed))),
+            "the crash, and not a missing reply"
+        );
+        let (port, answer) = ask_pair();
+        drop(port.stage(7).ok());
+        assert_eq!(now(answer), Some(Err(AskError::NoReply)));
+    }
+
+    #[test]
+    fn the_first_answer_that_becomes_real_counts() {
+        let (port, answer) = ask_pair();
+        let staged = port
+            .clone()
+            .stage(1)
+            .unwrap_or_else(|_| panic!("the place is free"));
+        let (port, value) = port.stage(2).err().expect("another lies there");
+        port.send(value);
+        staged.publish();
+        assert_eq!(now(answer), Some(Ok(2)));
+    }
+
+    #[test]
+    fn a_port_that_goes_after_the_answer_changes_nothing() {
+        let (port, answer) = ask_pair();
+        let other = port.clone();
+        port.send(3);
+        drop(other);
+        assert_eq!(now(answer), Some(Ok(3)));
     }
 }

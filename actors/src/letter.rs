@@ -1,6 +1,7 @@
 //! What lies in a mailbox: a message or a signal, and what is known of it.
 
-use crate::ask::AskHold;
+use crate::ask::{AskHold, ReplyTo};
+use crate::fault::Fault;
 use crate::mailbox::Posted;
 use crate::signal::Signal;
 use crate::timers::TimerId;
@@ -50,6 +51,31 @@ impl From<Address> for Sender {
     fn from(address: Address) -> Self {
         Self([(address.0 >> 64) as u64, address.0 as u64])
     }
+}
+
+/// What a turn knows of the letter that it is for, beside what the letter says.
+pub(crate) struct Given {
+    /// Who sent it.
+    pub(crate) from: Sender,
+    pub(crate) kind: LetterKind,
+    /// Whether it carries a trace or the like; the cell has it.
+    pub(crate) has_extra: bool,
+    pub(crate) wants_copy: bool,
+    /// The port of its asker, where it is ACL and somebody waits.
+    pub(crate) acl_port: Option<ReplyTo<AclMessage>>,
+    /// A fault that is to show in its turn.
+    pub(crate) fault: Option<Box<Fault>>,
+}
+
+impl Given {
+    pub(crate) const NOTHING: Self = Self {
+        from: Sender::NONE,
+        kind: LetterKind::Continue,
+        has_extra: false,
+        wants_copy: false,
+        acl_port: None,
+        fault: None,
+    };
 }
 
 /// What only few letters carry.

@@ -1,7 +1,7 @@
 //! References: what holds an agent's address and can be sent to. They stay valid over restarts.
 
 use crate::agent::Message;
-use crate::ask::{AclAsker, AskError, ReplyTo, ask_pair};
+use crate::ask::{AclAsker, AskError, ReplyTo, ask_pair, held_ask_pair};
 use crate::cell::core::{CellCore, Watcher};
 use crate::info::ActorInfo;
 use crate::letter::{Body, Extra, Letter};
@@ -248,12 +248,11 @@ impl<M: Message> AgentRef<M> {
         make: impl FnOnce(ReplyTo<T>) -> M,
         within: Duration,
     ) -> Result<T, AskError> {
-        let (port, answer) = ask_pair();
-        let hold = port.hold();
+        let (port, hold, answer) = held_ask_pair();
         let mut letter = Letter::new(Body::Message(make(port)), 0);
         letter.ask = Some(hold);
         match self.0.post(letter, None) {
-            Ok(()) => answer.within(self.0.core().system.alarms(), within).await,
+            Ok(()) => answer.within(&self.0.core().system, within).await,
             Err(bounced) => {
                 let waits = async {
                     self.not_at_once(bounced, None).await.map_err(|e| e.why)?;

@@ -1,3 +1,3 @@
 //! parking_lot's lock, also under loom: for what loom does not model.
 
-pub(crate) use parking_lot::{Mutex, RwLock};
+pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};

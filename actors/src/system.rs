@@ -1,7 +1,7 @@
 //! The system: what the agents of one node share. Two systems can live in one process and know nothing of each other.
 
 use crate::agent::Agent;
-use crate::alarms::Alarms;
+use crate::alarms::{Alarm, Alarms};
 use crate::cell::Cell;
 use crate::cell::core::CellCore;
 use crate::dead_letters::{Corpse, DEAD_LETTERS_DEFAULT, DeadLetters, DeathCause, ReplayError};
@@ -40,6 +40,9 @@ pub const SEND_LIMIT_DEFAULT: Duration = Duration::from_secs(5);
 
 /// How many supervisors are listed before those that have ended are left out.
 const ENDED_SUPERVISORS_MAX: usize = 4096;
+
+/// From how long on the clock's steps do not matter to a deadline. To read the precise one costs a twentieth of an ask.
+const LONG_ALARM: Duration = Duration::from_secs(5);
 
 /// How many crash reports are kept; the oldest go first.
 pub const CRASH_REPORTS_DEFAULT: usize = 256;
@@ -551,6 +554,7 @@ impl System {
 
     // What the crate's own parts use.
 
+    #[inline]
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.0.still.options.hooks
     }
@@ -575,8 +579,17 @@ impl System {
         &self.0.timers
     }
 
-    pub(crate) fn alarms(&self) -> &Alarms {
-        &self.0.alarms
+    /// An alarm after `within`. A long one is set by the coarse clock, and may be as much off as that.
+    pub(crate) fn alarm(&self, within: Duration) -> Alarm<'_> {
+        let is_coarse = self.0.still.options.watchdog == Watchdog::Thread && within >= LONG_ALARM;
+        let now = if is_coarse {
+            let since = self.0.still.coarse_ms.load(Ordering::Relaxed);
+            // The clock is behind by up to a step.
+            self.0.origin + Duration::from_millis(since) + watchdog::CLOCK_STEP
+        } else {
+            Instant::now()
+        };
+        self.0.alarms.set(now, within)
     }
 
     pub(crate) fn monitor_id(&self) -> MonitorId {
@@ -599,6 +612,7 @@ impl System {
     }
 
     /// The time in steps of some milliseconds, for what is only shown. Costs a load where the watchdog has a thread.
+    #[inline]
     pub(crate) fn coarse_ms(&self) -> u32 {
         match self.0.still.options.watchdog {
             Watchdog::Thread => self.0.still.coarse_ms.load(Ordering::Relaxed) as u32,

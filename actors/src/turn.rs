@@ -1,10 +1,10 @@
 //! The turn: what an agent may do while it handles one message, and the buffer of what it asks for.
 
 use crate::agent::{Agent, Message};
-use crate::ask::{AskError, ReplyTo};
+use crate::ask::{AskError, ReplyTo, Staged};
 use crate::cell::Cell;
 use crate::gateway::Route;
-use crate::letter::{Body, Letter, Sender};
+use crate::letter::{Body, Extra, Given, Letter};
 use crate::outgoing::{OutAcl, OutCall, OutLetter, Outgoing};
 use crate::reference::{AgentRef, AnyRef, SendError, SendOptions};
 use crate::signal::MonitorId;
@@ -42,7 +42,8 @@ pub enum TurnError {
 pub(crate) enum Effect<M> {
     Out(Box<dyn Outgoing>),
     /// To an agent of the same message type.
-    Send(AgentRef<M>, Letter<M>),
+    Send(AgentRef<M>, M, Option<Box<Extra>>),
+    Answer(Staged),
     Monitor(MonitorId, AnyRef),
     Demonitor(MonitorId),
     Link(AnyRef),
@@ -88,15 +89,11 @@ pub struct Turn<'a, A: Agent> {
     pub(crate) cell: &'a Arc<Cell<A>>,
     pub(crate) epoch: u64,
     pub(crate) effects: &'a mut Effects<A::Message>,
-    /// Who sent what is being handled.
-    pub(crate) from: Sender,
-    /// Whether what is being handled carries a trace or the like; the cell has it.
-    pub(crate) has_extra: bool,
-    /// The port of the asker of this turn's ACL message.
-    pub(crate) acl_port: Option<ReplyTo<AclMessage>>,
+    pub(crate) given: &'a mut Given,
 }
 
 impl<A: Agent> Turn<'_, A> {
+    #[inline]
     fn push(&mut self, effect: Effect<A::Message>) {
         if self.effects.list.len() >= EFFECTS_PER_TURN_MAX {
             self.effects.is_over_limit = true;
@@ -125,19 +122,35 @@ impl<A: Agent> Turn<'_, A> {
     /// Sends a message when the turn commits. If the receiver's mailbox is full then, its policy decides; a send that waits
     /// longer than the system's send limit (5 s) becomes a dead letter `overloaded`.
     pub fn send<M: Message>(&mut self, to: &AgentRef<M>, message: M) {
-        let letter = self.stamp(self.cell.core.plain_letter(Body::Message(message)));
-        let mut letter = Some(letter);
-        // To one of its own type, as agents of one kind send to each other, the letter needs no box of its own. Which of
-        // the two it is, is known when this is compiled.
+        let extra = if self.given.has_extra {
+            self.passed_on()
+        } else {
+            None
+        };
+        // To one of its own type, as agents of one kind send to each other, nothing needs a box of its own. Which of the two
+        // it is, is known when this is compiled.
+        let mut message = Some(message);
         if let (Some(to), Some(own)) = (
             (to as &dyn Any).downcast_ref::<AgentRef<A::Message>>(),
-            (&mut letter as &mut dyn Any).downcast_mut::<Option<Letter<A::Message>>>(),
+            (&mut message as &mut dyn Any).downcast_mut::<Option<A::Message>>(),
         ) && let Some(own) = own.take()
         {
-            self.push(Effect::Send(to.clone(), own));
-        } else if let Some(letter) = letter {
+            self.push(Effect::Send(to.clone(), own, extra));
+        } else if let Some(message) = message {
+            let mut letter = self.cell.core.plain_letter(Body::Message(message));
+            letter.sender = self.cell.core.address.into();
+            letter.extra = extra;
             self.out(OutLetter::new(to.clone(), letter, None));
         }
+    }
+
+    /// What goes along with all that the turn sends.
+    fn passed_on(&self) -> Option<Box<Extra>> {
+        let trace = Some(self.trace()?);
+        Some(Box::new(Extra {
+            trace,
+            ..Extra::default()
+        }))
     }
 
     /// Sends a message with options when the turn commits.
@@ -190,7 +203,7 @@ impl<A: Agent> Turn<'_, A> {
     /// names, as [`Turn::send_to_receivers`] does.
     pub fn answer(&mut self, mut message: AclMessage) {
         message.sender.get_or_insert_with(|| self.aid());
-        if let Some(port) = self.acl_port.take() {
+        if let Some(port) = self.given.acl_port.take() {
             self.reply(port, message);
             return;
         }
@@ -226,12 +239,16 @@ impl<A: Agent> Turn<'_, A> {
 
     /// Takes the answer to this turn's ACL message out of the turn, to be given later; `None` when nobody waits for one.
     pub fn defer_answer(&mut self) -> Option<ReplyTo<AclMessage>> {
-        self.acl_port.take()
+        self.given.acl_port.take()
     }
 
     /// Answers an ask when the turn commits.
     pub fn reply<T: Send + 'static>(&mut self, to: ReplyTo<T>, value: T) {
-        self.out(OutCall(Some(move || to.send(value))));
+        match to.stage(value) {
+            Ok(staged) => self.push(Effect::Answer(staged)),
+            // Two answers to one ask in the making; the first that is committed counts.
+            Err((to, value)) => self.out(OutCall(Some(move || to.send(value)))),
+        }
     }
 
     /// Asks another agent and waits for its answer, at most `within`. First commits what the turn has asked for so far; a
@@ -339,7 +356,7 @@ impl<A: Agent> Turn<'_, A> {
             return Err(TurnError::StashFull);
         }
         let mut letter = self.cell.core.plain_letter(Body::Message(message));
-        letter.sender = self.from;
+        letter.sender = self.given.from;
         self.push(Effect::Stash(letter));
         Ok(())
     }
@@ -483,7 +500,7 @@ impl<A: Agent> Turn<'_, A> {
     /// Who sent the message of this turn, where it was an agent.
     #[must_use]
     pub fn sender(&self) -> Option<Address> {
-        self.from.address()
+        self.given.from.address()
     }
 
     /// The ACL message of this turn.
@@ -495,7 +512,7 @@ impl<A: Agent> Turn<'_, A> {
     /// The trace that the message of this turn belongs to; what the turn sends goes on in it.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
-        if !self.has_extra {
+        if !self.given.has_extra {
             return None;
         }
         self.cell.current_trace()

@@ -36,7 +36,7 @@ pub(crate) struct Tick<'a> {
 }
 
 /// The coarse clock's step.
-const CLOCK_STEP: Duration = Duration::from_millis(10);
+pub(crate) const CLOCK_STEP: Duration = Duration::from_millis(10);
 
 /// How many cells are looked at in one step at most, so that a node with a million of them does not spend its time on that.
 /// A pass over more than this many takes several steps, and stuck turns are noticed so much later.

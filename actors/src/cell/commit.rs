@@ -8,7 +8,15 @@ impl<A: Agent> Cell<A> {
     pub(crate) fn commit(&self, seat: &mut Seat<A>, effects: &mut Effects<A::Message>) {
         for effect in effects.list.drain(..) {
             match effect {
-                Effect::Send(to, letter) => self.commit_send(seat, to, letter),
+                Effect::Send(to, message, extra) => self.commit_send(seat, to, message, extra),
+                Effect::Answer(answer) => {
+                    if seat.outgoing.is_empty() {
+                        answer.publish();
+                    } else {
+                        let publish = OutCall(Some(move || answer.publish()));
+                        seat.outgoing.push_back(Box::new(publish));
+                    }
+                }
                 Effect::Out(mut out) => {
                     if !seat.outgoing.is_empty() || !out.deliver() {
                         seat.outgoing.push_back(out);
@@ -24,8 +32,12 @@ impl<A: Agent> Cell<A> {
         &self,
         seat: &mut Seat<A>,
         to: AgentRef<A::Message>,
-        letter: Letter<A::Message>,
+        message: A::Message,
+        extra: Option<Box<Extra>>,
     ) {
+        let mut letter = Letter::new(Body::Message(message), 0);
+        letter.sender = self.core.address.into();
+        letter.extra = extra;
         let is_clear = seat.outgoing.is_empty() && self.core.system.hooks().admission.is_empty();
         let letter = if is_clear {
             match to.0.post(letter, None) {
@@ -36,6 +48,7 @@ impl<A: Agent> Cell<A> {
                 Ok(()) | Err(_) => return,
             }
         } else {
+            letter.at_ms = self.core.system.coarse_ms();
             letter
         };
         let mut out: Box<dyn Outgoing> = Box::new(OutLetter::new(to, letter, None));
@@ -50,7 +63,7 @@ impl<A: Agent> Cell<A> {
             return;
         };
         match effect {
-            Effect::Out(_) | Effect::Send(..) => {}
+            Effect::Out(_) | Effect::Send(..) | Effect::Answer(_) => {}
             Effect::Monitor(id, target) => {
                 core.note_monitoring(id, target.clone());
                 let watcher = core::Watcher::Agent(me, core.pid().incarnation);

@@ -111,6 +111,7 @@ impl CellCore {
         }
     }
 
+    #[inline]
     pub(crate) fn pid(&self) -> Pid {
         Pid {
             address: self.address,
@@ -118,6 +119,7 @@ impl CellCore {
         }
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> ActorState {
         ActorState::from_u8(self.state.load(Ordering::Acquire))
     }

@@ -30,7 +30,7 @@ use crate::hooks::Admission;
 use crate::info::{ActorDetail, ActorInfo, ActorState};
 use crate::letter::{Body, Extra, Letter, LetterKind, Sender};
 use crate::mailbox::{Back, Front, Gate, Lanes, Mailbox, NotTaken, Reservation, Wake};
-use crate::outgoing::{OutLetter, Outgoing};
+use crate::outgoing::{OutCall, OutLetter, Outgoing};
 use crate::recorder::{CrashReport, FlightRecord, FlightRecorder};
 use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, Bounced, NotSent, Receive};
 use crate::signal::Signal;

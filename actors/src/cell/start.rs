@@ -5,7 +5,7 @@ use super::{CONTROL_ALL, CONTROL_STOP, Cell, Life};
 use crate::agent::{Agent, Init};
 use crate::events::What;
 use crate::info::ActorState;
-use crate::letter::Sender;
+use crate::letter::Given;
 use crate::mailbox::{Gate, Wake};
 use crate::panics;
 use crate::reference::AnyCell;
@@ -115,15 +115,14 @@ impl<A: Agent> Attempt<A> {
         let cell = &self.cell;
         let init = AssertUnwindSafe(async {
             let mut effects = Effects::new();
+            let mut given = Given::NOTHING;
             let mut agent = (cell.plan().make)();
             let epoch = cell.seat.lock().epoch;
             let mut turn = Turn {
                 cell,
                 epoch,
                 effects: &mut effects,
-                from: Sender::NONE,
-                has_extra: false,
-                acl_port: None,
+                given: &mut given,
             };
             let init = agent.init(&mut turn).await;
             (agent, effects, init)

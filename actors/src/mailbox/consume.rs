@@ -46,7 +46,7 @@ impl<T: Posted> Mailbox<'_, T> {
     /// Swaps the inbox out, and registers.
     fn fetch(&self, ready: &mut Lanes<T>, registered: &mut Registered, waker: &Waker) {
         let mut inbox = self.front.lock();
-        let woken = self.admit(&mut inbox);
+        let woken = self.admit_if_any(&mut inbox);
         ready.append(&mut inbox.lanes);
         let before = if inbox.hints & HINT_UNREGISTERED != 0 || !registered.is(waker) {
             registered.0 = Some(waker.clone());

@@ -261,6 +261,16 @@ impl<'a, T: Posted> Mailbox<'a, T> {
         woken
     }
 
+    /// The same; mostly there is nobody.
+    #[inline]
+    fn admit_if_any(&self, inbox: &mut Inbox<T>) -> Vec<Waker> {
+        if inbox.hints & inbox::HINT_WAITERS == 0 {
+            Vec::new()
+        } else {
+            self.admit(inbox)
+        }
+    }
+
     /// The same, from outside of the consumer, which has to see what came in.
     fn admit_and_wake(&self, inbox: &mut Inbox<T>) -> (Vec<Waker>, Wake) {
         let woken = self.admit(inbox);
@@ -279,6 +289,7 @@ impl<'a, T: Posted> Mailbox<'a, T> {
     }
 }
 
+#[inline]
 fn wake_all(wakers: Vec<Waker>) {
     for waker in wakers {
         waker.wake();

@@ -1,12 +1,12 @@
 //! One turn: the agent's code for one message, contained.
 
 use super::Progress;
-use super::step::{Given, Task, Work};
+use super::step::{Task, Work};
 use crate::agent::{Agent, Failure, Message};
 use crate::cell::Cell;
 use crate::events::What;
 use crate::hooks::{TurnEnd, TurnView};
-use crate::letter::Body;
+use crate::letter::{Body, Given};
 use crate::panics;
 use crate::signal::Signal;
 use crate::turn::{Effects, Turn};
@@ -54,14 +54,12 @@ pub(super) async fn take_turn<A: Agent>(
     let span = tracing::trace_span!("turn", path = %core.path, kind = work.given.kind.as_str());
     let ended = {
         let progress = &*work.progress;
-        let task = work.task.take();
-        let given = std::mem::replace(&mut work.given, Given::NOTHING);
         let future = handle(
             cell,
             epoch,
             agent,
-            task,
-            given,
+            &mut work.task,
+            &mut work.given,
             &mut work.body,
             &mut work.effects,
         );
@@ -99,6 +97,8 @@ pub(super) async fn take_turn<A: Agent>(
             }
         }
     };
+    // Whoever waits for an answer that the turn neither gave nor put off is told that there is none.
+    work.given.acl_port = None;
     cell.turns
         .store(cell.turns.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     let ended = ended.and_then(|()| {
@@ -157,31 +157,34 @@ async fn handle<A: Agent>(
     cell: &Arc<Cell<A>>,
     epoch: u64,
     agent: &mut A,
-    task: Option<Task>,
-    given: Given,
+    task: &mut Option<Task>,
+    given: &mut Given,
     body: &mut Option<Body<A::Message>>,
     effects: &mut Effects<A::Message>,
 ) -> Result<(), Failure> {
+    let fault = match task.take() {
+        Some(Task::Letter) => given.fault.take(),
+        Some(Task::Continue) => {
+            let mut turn = Turn {
+                cell,
+                epoch,
+                effects,
+                given,
+            };
+            return agent.on_continue(&mut turn).await;
+        }
+        Some(Task::Fault(fault)) => return fault.strike().await,
+        None => return Ok(()),
+    };
+    if let Some(fault) = fault {
+        fault.strike().await?;
+    }
     let mut turn = Turn {
         cell,
         epoch,
         effects,
-        from: given.from,
-        has_extra: given.has_extra,
-        acl_port: None,
+        given,
     };
-    match task {
-        Some(Task::Letter) => {}
-        Some(Task::Continue) => return agent.on_continue(&mut turn).await,
-        Some(Task::Fault(fault)) => return fault.strike().await,
-        None => return Ok(()),
-    }
-    if let Some(rare) = given.rare {
-        turn.acl_port = rare.acl_port;
-        if let Some(fault) = rare.fault {
-            fault.strike().await?;
-        }
-    }
     match body.take() {
         Some(Body::Message(message) | Body::Timer(_, message)) => {
             agent.handle(&mut turn, message).await

@@ -2,13 +2,13 @@
 
 use super::Progress;
 use crate::agent::Agent;
-use crate::ask::{AskHold, ReplyTo};
+use crate::ask::AskHold;
 use crate::cell::{
     CONTROL_ALL, CONTROL_FAULT, CONTROL_PAUSE, CONTROL_SLEEP, CONTROL_STOP, Cell, Current, Seat,
 };
 use crate::dead_letters::DeathCause;
 use crate::fault::{self, Fault, When};
-use crate::letter::{Body, Letter, LetterKind, Sender};
+use crate::letter::{Body, Given, Letter, LetterKind, Sender};
 use crate::mailbox::Registered;
 use crate::panics;
 use crate::recorder::{FlightRecord, FlightRecorder};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use swarm_protocols::{AclMessage, ExitReason};
+use swarm_protocols::ExitReason;
 
 /// After how many turns in a row a shell looks at the clock.
 const TURNS_PER_LOOK: u32 = 64;
@@ -48,24 +48,6 @@ pub(super) enum Task {
     Fault(Fault),
     /// The letter whose body and circumstances lie beside it.
     Letter,
-}
-
-/// What a letter comes with.
-pub(super) struct Given {
-    pub(super) from: Sender,
-    pub(super) kind: LetterKind,
-    pub(super) has_extra: bool,
-    pub(super) wants_copy: bool,
-    pub(super) rare: Option<Box<Rare>>,
-}
-
-/// What few letters come with.
-#[derive(Default)]
-pub(super) struct Rare {
-    /// The port of its asker, where it is ACL and somebody waits.
-    pub(super) acl_port: Option<ReplyTo<AclMessage>>,
-    /// A fault that is to show in its turn.
-    pub(super) fault: Option<Fault>,
 }
 
 /// What a shell keeps between turns.
@@ -107,16 +89,6 @@ impl<M> Work<M> {
         panics::drop_guarded(std::mem::take(&mut self.effects.list));
         panics::drop_guarded(self.body.take());
     }
-}
-
-impl Given {
-    pub(super) const NOTHING: Self = Self {
-        from: Sender::NONE,
-        kind: LetterKind::Continue,
-        has_extra: false,
-        wants_copy: false,
-        rare: None,
-    };
 }
 
 /// How long a shell has been running without letting others run.
@@ -184,6 +156,7 @@ pub(super) fn next_step<A: Agent>(
     if seat.continue_is_due {
         seat.continue_is_due = false;
         seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
+        work.given = Given::NOTHING;
         work.task = Some(Task::Continue);
         return Poll::Ready(Step::Turn);
     }
@@ -193,6 +166,7 @@ pub(super) fn next_step<A: Agent>(
             let fault = faults.remove(at).map(|injected| injected.fault);
             if let Some(fault) = fault {
                 seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
+                work.given = Given::NOTHING;
                 work.task = Some(Task::Fault(fault));
                 return Poll::Ready(Step::Turn);
             }
@@ -250,31 +224,21 @@ fn begin<A: Agent>(
     seat.recorder
         .get_or_insert_with(|| Box::new(FlightRecorder::new()))
         .record(record);
-    let mut rare: Option<Box<Rare>> = None;
+    let given = &mut work.given;
+    given.from = letter.sender;
+    given.kind = record.kind;
+    given.has_extra = letter.extra.is_some();
+    given.wants_copy = seat.wants_copy;
     let mut acl = None;
-    match &letter.body {
-        Body::Message(_) => {}
-        Body::Acl(message) => {
-            acl = Some(message.clone());
-            if let Some(port) = letter.ask.as_ref().and_then(AskHold::acl_port) {
-                rare.get_or_insert_default().acl_port = Some(port);
-            }
-        }
-        Body::Timer(..) | Body::Signal(..) => {}
+    if let Body::Acl(message) = &letter.body {
+        acl = Some(message.clone());
+        given.acl_port = letter.ask.as_ref().and_then(AskHold::acl_port);
     }
     if let Some(faults) = seat.rare.as_mut().map(|rare| &mut rare.faults)
         && !faults.is_empty()
-        && let Some(fault) = fault::due(faults)
     {
-        rare.get_or_insert_default().fault = Some(fault);
+        given.fault = fault::due(faults).map(Box::new);
     }
-    work.given = Given {
-        from: letter.sender,
-        kind: record.kind,
-        has_extra: letter.extra.is_some(),
-        wants_copy: seat.wants_copy,
-        rare,
-    };
     seat.current = Some(Current {
         record,
         sender: letter.sender,
