@@ -137,6 +137,10 @@ pub trait Agent: Send + Sized + 'static {
         async { Ok(()) }
     }
 
+    /// Is about to be taken off its shell for want of messages: lets go of what it can have again. A message that comes now is
+    /// handled as any other.
+    fn on_sleep(&mut self) {}
+
     /// Cleans up at an ordered end: when the supervisor says so, or after [`Turn::stop`]. Never runs after a crash or a
     /// kill.
     fn terminate(&mut self, reason: &ExitReason) -> impl Future<Output = ()> + Send {

@@ -11,6 +11,7 @@ mod cell;
 pub mod chaos;
 pub mod conversation;
 mod dead_letters;
+pub mod durable;
 mod error_class;
 mod events;
 mod fault;

@@ -366,6 +366,10 @@ impl Journal for MemoryJournal {
         Ok(found.into_values().take(limit).collect())
     }
 
+    fn reads_block(&self) -> bool {
+        false
+    }
+
     fn last_position(&self) -> Position {
         Position(self.disk.lock().last_position)
     }

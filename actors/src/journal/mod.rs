@@ -121,6 +121,11 @@ pub trait Journal: Send + Sync + 'static {
         criteria: Criteria,
     ) -> Receipt<usize, AppendError>;
 
+    /// Whether reads may block on a disk, and belong on a thread that may.
+    fn reads_block(&self) -> bool {
+        true
+    }
+
     /// Reads events within bounds.
     ///
     /// # Errors

@@ -4,21 +4,21 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-const NAME_BYTES_MAX: usize = 255;
+const NAME_BYTES_MAX: usize = 1024;
 
-/// What a stream is called: 1 to 255 of `[a-z0-9._/:@#-]`. A durable agent's stream has the name of its path.
+/// What a stream is called: 1 to 1024 of `[a-z0-9._/:@#-]`. A durable agent's stream has the name of its path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StreamName(Arc<str>);
 
-/// A mark that events of several streams may carry, to be found by: 1 to 255 of the same characters.
+/// A mark that events of several streams may carry, to be found by: 1 to 1024 of the same characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(Arc<str>);
 
 /// A text that is no name of a stream or tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name: 1 to 255 of a-z 0-9 . _ / : @ # -")]
+#[error("{0:?} is no name: 1 to 1024 of a-z 0-9 . _ / : @ # -")]
 pub struct NameRefused(pub String);
 
 fn check(text: &str) -> Result<Arc<str>, NameRefused> {
@@ -117,7 +117,7 @@ mod tests {
             StreamName::new("/bank/alice-2").map(|n| n.category().to_owned()),
             Ok("/bank/alice".into())
         );
-        for bad in ["", "A", "a b", "ü", &"x".repeat(256)] {
+        for bad in ["", "A", "a b", "ü", &"x".repeat(1025)] {
             assert!(StreamName::new(bad).is_err(), "{bad}");
             assert!(Tag::new(bad).is_err(), "{bad}");
         }

@@ -125,7 +125,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// Calls other people's code that belongs to a turn: its panic is the turn's.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, ExitReason> {
+pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, ExitReason> {
     let _guard = panics::Guard::enter();
     catch_unwind(AssertUnwindSafe(call)).map_err(panics::reason)
 }

@@ -1,6 +1,6 @@
 //! The lives that a shell runs, one after the other in the same seat.
 
-use super::handle::{poll_guarded, take_turn};
+use super::handle::{guarded, poll_guarded, take_turn};
 use super::step::{Slice, Step, Work, next_step};
 use super::{Progress, ShellHandle, flush};
 use crate::agent::Agent;
@@ -111,6 +111,11 @@ async fn live<A: Agent>(
                 flush(cell, epoch, CONTROL_ALL & !CONTROL_STOP).await;
             }
             Step::Sleep => {
+                if let Some(behaviour) = &mut agent.0
+                    && let Err(reason) = guarded(|| behaviour.on_sleep())
+                {
+                    return end(cell, epoch, agent, reason, false);
+                }
                 if lie_down(cell, epoch, agent) {
                     return true;
                 }

@@ -1,0 +1,5 @@
+//! Durable agents: what they are promised.
+
+mod account;
+mod model;
+mod promises;
