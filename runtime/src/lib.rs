@@ -9,6 +9,7 @@ pub mod config;
 pub mod data;
 pub mod dispatch;
 pub mod duration;
+pub mod fipa;
 pub mod manifest;
 pub mod node;
 pub mod telemetry;
