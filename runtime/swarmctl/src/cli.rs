@@ -1,9 +1,11 @@
 //! The command line: one definition, from which parsing, help and completions follow.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+use swarm_runtime::fipa::PeerUrl;
 
 /// Start, watch and test Swarm nodes.
 #[derive(Debug, Parser)]
@@ -137,6 +139,23 @@ pub(crate) struct Up {
     pub(crate) manifest: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: NodeFlags,
+    /// Talk with other FIPA platforms over HTTP: where to listen for them; port 0 picks a free one [default: off]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "SWARM_FIPA_HTTP",
+        hide_env_values = true
+    )]
+    pub(crate) fipa_http: Option<SocketAddr>,
+    /// What other FIPA platforms are told to write to [default: where it listens]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SWARM_FIPA_ADDRESS",
+        hide_env_values = true,
+        requires = "fipa_http"
+    )]
+    pub(crate) fipa_address: Option<PeerUrl>,
 }
 
 /// Settings of a node. Flag beats environment beats file beats default; checked where they are folded.

@@ -8,6 +8,7 @@ pub(crate) mod context;
 pub(crate) mod dead_letter;
 pub(crate) mod dispatch;
 pub(crate) mod events;
+mod fipa;
 pub(crate) mod log;
 pub(crate) mod manifest;
 mod reload;

@@ -1,7 +1,7 @@
 //! `up`: a node in the foreground.
 
 use super::reload::Reload;
-use super::{config, log, manifest};
+use super::{config, fipa, log, manifest};
 use crate::agent_threads::AgentThreads;
 use crate::cli::{Global, Up};
 use crate::exit::ExitStatus;
@@ -25,6 +25,9 @@ struct Ready {
     event: &'static str,
     node: String,
     api: String,
+    /// Where other FIPA platforms write to, where that is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fipa: Option<String>,
     data: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<String>,
@@ -58,6 +61,7 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
         Node::new(options)
     };
     let server = serve(&node, settings.api.value).await?;
+    let fipa = fipa::start(&node, up).await?;
     let order = StopOrder {
         deadline: settings.shutdown_deadline.value,
         exit_on_tree_failure: settings.exit_on_tree_failure.value,
@@ -66,6 +70,7 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
         event: "ready",
         node: settings.name.value.to_string(),
         api: format!("http://{}", server.address()),
+        fipa: fipa.as_ref().map(|fipa| fipa.url().to_owned()),
         data: data.path().display().to_string(),
         manifest: up.manifest.as_ref().map(|file| file.display().to_string()),
         actors: 0,
@@ -79,6 +84,9 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
         both = async { tokio::join!(starting, running) } => both,
         never = reload.at_every_hangup() => match never {},
     };
+    if let Some(fipa) = fipa {
+        fipa.stop().await;
+    }
     server.stop().await;
     started?;
     how_it_ended(output, &settings, ended)
@@ -134,6 +142,9 @@ fn ready_text(up: &Up, ready: &Ready) -> String {
         writeln!(text, "{name:<9} {value}").expect("a String takes all text");
     };
     line("api", &ready.api);
+    if let Some(fipa) = &ready.fipa {
+        line("fipa", fipa);
+    }
     line("data", &ready.data);
     line(
         "manifest",

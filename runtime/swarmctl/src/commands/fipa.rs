@@ -1,0 +1,42 @@
+//! The FIPA HTTP transport of `up`.
+
+use crate::cli::Up;
+use crate::exit::ExitStatus;
+use crate::failure::Failure;
+use swarm_runtime::fipa::{FipaOptions, FipaServer, StartError};
+use swarm_runtime::node::Node;
+
+/// Starts it, if it was asked for: on a thread that may block, as binding may.
+pub(crate) async fn start(node: &Node, up: &Up) -> Result<Option<FipaServer>, Failure> {
+    let Some(listen) = up.fipa_http else {
+        return Ok(None);
+    };
+    // The platform's name is the cluster's; a node by itself is one of its own.
+    let mut options = FipaOptions::new(listen, node.name().as_str());
+    options.public.clone_from(&up.fipa_address);
+    let node = node.clone();
+    let started = tokio::task::spawn_blocking(move || FipaServer::start(&node, options)).await;
+    let (error, next_step) = match started {
+        Ok(Ok(server)) => return Ok(Some(server)),
+        Ok(Err(error)) => (error.to_string(), next_step(&error)),
+        Err(error) => (error.to_string(), "report this"),
+    };
+    Err(Failure::new(
+        ExitStatus::Refused,
+        "no-fipa",
+        error,
+        next_step,
+    ))
+}
+
+fn next_step(error: &StartError) -> &'static str {
+    match error {
+        StartError::Bind { .. } => {
+            "choose a free address of this machine with --fipa-http ADDRESS:PORT"
+        }
+        StartError::NoPublicAddress(_) => {
+            "say how others reach it, with --fipa-address http://HOST:PORT/acc"
+        }
+        StartError::Thread(_) => "look at the limits of the process (ulimit -u, ulimit -n)",
+    }
+}
