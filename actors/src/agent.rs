@@ -9,6 +9,20 @@ use swarm_protocols::{AclMessage, ExitReason, Performative};
 /// Any error that a turn may end with. Its message and those of its sources become the exit reason `error`.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A failure whose exit reason is this one, instead of `error` with its text. For behaviours that run other people's code and
+/// know better why it ended: which limit it broke, or what it crashed with.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EndWith(pub ExitReason);
+
+/// The exit reason of a failed callback.
+pub(crate) fn reason_of(failure: &Failure) -> ExitReason {
+    match failure.downcast_ref::<EndWith>() {
+        Some(EndWith(reason)) => reason.clone(),
+        None => ExitReason::error(&**failure),
+    }
+}
+
 /// What an agent can be told. Local sends move the value; nothing is serialized.
 pub trait Message: Send + 'static {
     /// A second copy, where there can be one. It is asked for only where a failed message is to be redelivered or kept

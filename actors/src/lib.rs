@@ -38,7 +38,7 @@ mod timers;
 mod turn;
 mod watchdog;
 
-pub use agent::{Agent, Failure, Init, Message, NoMessage};
+pub use agent::{Agent, EndWith, Failure, Init, Message, NoMessage};
 pub use ask::{AskError, ReplyTo};
 pub use cell::core::BONDS_PER_AGENT_MAX;
 pub use dead_letters::{

@@ -95,6 +95,7 @@ pub(crate) fn reason(payload: Box<dyn Any + Send>) -> ExitReason {
         message,
         location,
         backtrace,
+        frames: Vec::new(),
     }))
 }
 

@@ -242,6 +242,12 @@ impl<A: Agent> Turn<'_, A> {
         self.given.acl_port.take()
     }
 
+    /// Does this when the turn commits, in order with what it sends. `act` must be short and must not wait: it runs under the
+    /// cell's lock.
+    pub fn on_commit(&mut self, act: impl FnOnce() + Send + 'static) {
+        self.out(OutCall(Some(act)));
+    }
+
     /// Answers an ask when the turn commits.
     pub fn reply<T: Send + 'static>(&mut self, to: ReplyTo<T>, value: T) {
         match to.stage(value) {

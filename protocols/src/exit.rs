@@ -41,6 +41,20 @@ pub enum Limit {
     Memory,
     /// It used more computing time or fuel than it is granted.
     Cpu,
+    /// Its calls went deeper than its stack.
+    Stack,
+    /// It wanted a bigger table than it is granted.
+    Table,
+    /// It went on sending messages that are longer than it is granted.
+    MessageSize,
+    /// It went on sending more often than it is granted.
+    SendRate,
+    /// It went on logging more than it is granted.
+    LogVolume,
+    /// It went on having more kept by its host than it is granted.
+    HostBytes,
+    /// It went on setting more timers than it is granted.
+    Timers,
 }
 
 /// An error and its causes, outermost first.
@@ -61,6 +75,9 @@ pub struct PanicReport {
     /// and after it crossed a wire unless it was resolved there.
     #[serde(skip)]
     pub backtrace: Option<Arc<Backtrace>>,
+    /// The stack of code that is not native (a WebAssembly guest), innermost first, as `module!function`.
+    #[serde(default)]
+    pub frames: Vec<String>,
 }
 
 impl ExitReason {
@@ -94,6 +111,7 @@ impl ExitReason {
             message: message.into(),
             location: None,
             backtrace: None,
+            frames: Vec::new(),
         }))
     }
 
@@ -173,6 +191,13 @@ impl fmt::Display for Limit {
             Self::Effects => "effects",
             Self::Memory => "memory",
             Self::Cpu => "cpu",
+            Self::Stack => "stack",
+            Self::Table => "table",
+            Self::MessageSize => "message-size",
+            Self::SendRate => "send-rate",
+            Self::LogVolume => "log-volume",
+            Self::HostBytes => "host-bytes",
+            Self::Timers => "timers",
         })
     }
 }

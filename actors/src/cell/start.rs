@@ -2,7 +2,7 @@
 
 use super::end::CellChild;
 use super::{CONTROL_ALL, CONTROL_STOP, Cell, Life};
-use crate::agent::{Agent, Init};
+use crate::agent::{Agent, Init, reason_of};
 use crate::events::What;
 use crate::info::ActorState;
 use crate::letter::Given;
@@ -151,7 +151,7 @@ impl<A: Agent> Attempt<A> {
                 Err(StartError::Failed(ExitReason::Limit(Limit::Effects)))
             }
             Ok((agent, effects, Ok(init))) => Ok((agent, effects, init)),
-            Ok((_, _, Err(failure))) => Err(StartError::Failed(ExitReason::error(&*failure))),
+            Ok((_, _, Err(failure))) => Err(StartError::Failed(reason_of(&failure))),
             Err(payload) => Err(StartError::Failed(panics::reason(payload))),
         }
     }

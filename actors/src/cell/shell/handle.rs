@@ -2,7 +2,7 @@
 
 use super::Progress;
 use super::step::{Task, Work};
-use crate::agent::{Agent, Failure, Message};
+use crate::agent::{Agent, Failure, Message, reason_of};
 use crate::cell::Cell;
 use crate::events::What;
 use crate::hooks::{TurnEnd, TurnView};
@@ -147,7 +147,7 @@ pub(super) fn poll_guarded(
     match polled {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
-        Ok(Poll::Ready(Err(failure))) => Poll::Ready(Err(ExitReason::error(&*failure))),
+        Ok(Poll::Ready(Err(failure))) => Poll::Ready(Err(reason_of(&failure))),
         Err(payload) => Poll::Ready(Err(panics::reason(payload))),
     }
 }
