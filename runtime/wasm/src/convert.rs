@@ -1,0 +1,203 @@
+//! Messages between the two sides of the contract.
+
+use crate::bindings::swarm::agent::types as wit;
+use swarm_protocols::{AclMessage, Aid, Performative, Timestamp};
+
+/// The parameter that carries the content's type; FIPA has none of its own.
+const CONTENT_TYPE: &str = "X-Content-Type";
+
+/// A message as a guest sees it.
+pub(crate) fn to_guest(message: &AclMessage) -> wit::Message {
+    let stated = message
+        .user_parameters
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE))
+        .map(|(_, value)| value);
+    // A language that looks like a media type is one.
+    let media_type = message.language.as_ref().filter(|text| text.contains('/'));
+    wit::Message {
+        performative: act_to_guest(message.performative),
+        sender: message.sender.as_ref().map(aid_to_guest),
+        receivers: message.receiver.iter().map(aid_to_guest).collect(),
+        reply_to: message.reply_to.iter().map(aid_to_guest).collect(),
+        content: message.content.clone(),
+        content_type: stated.or(media_type).cloned(),
+        language: message.language.clone(),
+        encoding: message.encoding.clone(),
+        ontology: message.ontology.clone(),
+        protocol: message.protocol.clone(),
+        conversation_id: message
+            .conversation_id
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
+        reply_with: message.reply_with.as_ref().map(|id| id.as_str().to_owned()),
+        in_reply_to: message
+            .in_reply_to
+            .as_ref()
+            .map(|id| id.as_str().to_owned()),
+        reply_by: message.reply_by.map(i64::from),
+        user_parameters: message
+            .user_parameters
+            .iter()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case(CONTENT_TYPE))
+            .cloned()
+            .collect(),
+    }
+}
+
+/// A message that a guest sends. Its sender is left to the runtime: a guest speaks for itself only.
+///
+/// # Errors
+/// `invalid` for a time that no ACL message can carry.
+pub(crate) fn from_guest(message: wit::Message) -> Result<AclMessage, wit::Error> {
+    let reply_by = match message.reply_by.map(Timestamp::from_millis).transpose() {
+        Ok(reply_by) => reply_by,
+        Err(error) => return Err(wit::Error::Invalid(error.to_string())),
+    };
+    let mut user_parameters = message.user_parameters;
+    user_parameters.retain(|(name, _)| !name.eq_ignore_ascii_case(CONTENT_TYPE));
+    if let Some(content_type) = message.content_type
+        && message.language.as_ref() != Some(&content_type)
+    {
+        user_parameters.push((CONTENT_TYPE.to_owned(), content_type));
+    }
+    Ok(AclMessage {
+        performative: act_from_guest(message.performative),
+        sender: None,
+        receiver: message.receivers.into_iter().map(aid_from_guest).collect(),
+        reply_to: message.reply_to.into_iter().map(aid_from_guest).collect(),
+        content: message.content,
+        language: message.language,
+        encoding: message.encoding,
+        ontology: message.ontology,
+        protocol: message.protocol,
+        conversation_id: message.conversation_id.map(Into::into),
+        reply_with: message.reply_with.map(Into::into),
+        in_reply_to: message.in_reply_to.map(Into::into),
+        reply_by,
+        user_parameters,
+    })
+}
+
+/// The bytes of a message that its sender chose.
+pub(crate) fn bytes(message: &wit::Message) -> u64 {
+    let texts = [
+        &message.content_type,
+        &message.language,
+        &message.encoding,
+        &message.ontology,
+        &message.protocol,
+        &message.conversation_id,
+        &message.reply_with,
+        &message.in_reply_to,
+    ];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    let pairs: usize = message
+        .user_parameters
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let aids: usize = message
+        .receivers
+        .iter()
+        .chain(&message.reply_to)
+        .map(|aid| {
+            let slots: usize = aid.user_slots.iter().map(|(a, b)| a.len() + b.len()).sum();
+            aid.name.len() + aid.addresses.iter().map(String::len).sum::<usize>() + slots + 64
+        })
+        .sum();
+    let content = message.content.as_ref().map_or(0, Vec::len);
+    (texts + pairs + aids + content) as u64
+}
+
+pub(crate) fn aid_to_guest(aid: &Aid) -> wit::Aid {
+    wit::Aid {
+        name: aid.name.clone(),
+        addresses: aid.addresses.clone(),
+        resolvers: aid
+            .resolvers
+            .iter()
+            .map(|resolver| wit::Resolver {
+                name: resolver.name.clone(),
+                addresses: resolver.addresses.clone(),
+            })
+            .collect(),
+        user_slots: aid.user_slots.clone(),
+    }
+}
+
+fn aid_from_guest(aid: wit::Aid) -> Aid {
+    Aid {
+        name: aid.name,
+        addresses: aid.addresses,
+        resolvers: aid
+            .resolvers
+            .into_iter()
+            .map(|resolver| Aid {
+                addresses: resolver.addresses,
+                ..Aid::named(resolver.name)
+            })
+            .collect(),
+        user_slots: aid.user_slots,
+    }
+}
+
+macro_rules! acts {
+    ($($act:ident)*) => {
+        fn act_to_guest(act: Performative) -> wit::Performative {
+            match act { $(Performative::$act => wit::Performative::$act,)* }
+        }
+        fn act_from_guest(act: wit::Performative) -> Performative {
+            match act { $(wit::Performative::$act => Performative::$act,)* }
+        }
+    };
+}
+
+acts! {
+    AcceptProposal Agree Cancel Cfp Confirm Disconfirm Failure Inform InformIf InformRef NotUnderstood
+    Propagate Propose Proxy QueryIf QueryRef Refuse RejectProposal Request RequestWhen RequestWhenever Subscribe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_goes_through_a_guest_unchanged_but_for_its_sender() {
+        for act in Performative::ALL {
+            let mut message = AclMessage::new(act);
+            message.receiver = vec![Aid::named("b@p")];
+            message.reply_to = vec![Aid {
+                addresses: vec!["http://x".to_owned()],
+                resolvers: vec![Aid::named("r@p")],
+                user_slots: vec![("X-a".to_owned(), "1".to_owned())],
+                ..Aid::named("c@p")
+            }];
+            message.content = Some(vec![0, 255]);
+            message.language = Some("fipa-sl".to_owned());
+            message.encoding = Some("e".to_owned());
+            message.ontology = Some("o".to_owned());
+            message.protocol = Some("fipa-request".to_owned());
+            message.conversation_id = Some("c".to_owned().into());
+            message.reply_with = Some("w".to_owned().into());
+            message.in_reply_to = Some("i".to_owned().into());
+            message.reply_by = Some(Timestamp::from_millis(-1).unwrap());
+            message.user_parameters = vec![
+                ("X-b".to_owned(), "2".to_owned()),
+                (CONTENT_TYPE.to_owned(), "text/plain".to_owned()),
+            ];
+            let guest = to_guest(&message);
+            assert_eq!(guest.content_type.as_deref(), Some("text/plain"));
+            assert_eq!(from_guest(guest).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn a_media_type_as_language_is_the_content_type() {
+        let mut message = AclMessage::new(Performative::Inform);
+        message.language = Some("application/json".to_owned());
+        let guest = to_guest(&message);
+        assert_eq!(guest.content_type.as_deref(), Some("application/json"));
+        assert_eq!(from_guest(guest).unwrap(), message);
+    }
+}

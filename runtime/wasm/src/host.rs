@@ -1,0 +1,348 @@
+//! The host of one node's guests: engines, compiled components, and the way from a file to an agent.
+
+use crate::bindings::VolatilePre;
+use crate::cache::{Cache, CacheKey};
+use crate::capacity::{Capacity, TooManyAgents};
+use crate::class::Class;
+use crate::compile::{CompileError, Isolation};
+use crate::digest::Digest;
+use crate::engine::AgentEngine;
+use crate::grants::{Excess, Grants};
+use crate::inspect::{self, Inspection, InvalidComponent, World};
+use crate::limits::Limits;
+use crate::sandbox::Sandbox;
+use crate::trap::printable;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use wasmtime::Engine;
+use wasmtime::component::{self, HasSelf, Linker};
+
+/// Agents of a class that an engine has room for unless the node wants more.
+const AGENTS_DEFAULT: u32 = 1000;
+
+/// How a host is set up.
+#[derive(Clone, Debug, Default)]
+pub struct HostOptions {
+    /// The folder for compiled components and for those that were pushed; without one nothing is kept.
+    pub folder: Option<PathBuf>,
+    /// Where components are compiled.
+    pub isolation: Isolation,
+    /// How many agents of each class there must be room for; a class that is not named has room for 1000, or for as many as fit.
+    pub agents: BTreeMap<Class, u32>,
+}
+
+/// Loads components and makes them ready to run. Cheap to clone. Its engines' threads end with its last clone and its last agent.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    options: HostOptions,
+    cache: Option<Cache>,
+    engines: Mutex<BTreeMap<(Class, bool), Arc<AgentEngine>>>,
+    /// One entry for each component and engine: the compiling of one waits for itself only.
+    components: Mutex<BTreeMap<(Digest, Class, bool), Slot>>,
+}
+
+type Slot = Arc<Mutex<Option<Component>>>;
+
+/// A component that is compiled and linked: what the lives of an agent are made from. Cheap to clone.
+#[derive(Clone)]
+pub struct Component(Arc<Loaded>);
+
+struct Loaded {
+    inspection: Inspection,
+    engine: Arc<AgentEngine>,
+    pre: VolatilePre<Sandbox>,
+}
+
+/// Why a component is not run. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It is no component, or none for this host.
+    #[error(transparent)]
+    Invalid(#[from] InvalidComponent),
+    /// It wants more than it is granted.
+    #[error(transparent)]
+    Excess(#[from] Excess),
+    /// It was not compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// Its imports or exports have other types than the contract.
+    #[error("it does not fit the contract: {0}")]
+    Types(String),
+    /// It is a durable agent, which this host cannot run yet.
+    #[error("it is a durable agent ({}); this host runs volatile ones only", World::Durable.as_str())]
+    Durable,
+    /// It begins with more memory than it is granted.
+    #[error("it begins with {needs} bytes of memory, it is granted {granted}")]
+    Memory {
+        /// What it begins with.
+        needs: u64,
+        /// What it may have.
+        granted: u64,
+    },
+    /// A limit is beyond what its class has room for.
+    #[error("an agent of class {class} has at most {most} bytes of memory")]
+    ClassMemory {
+        /// The class.
+        class: Class,
+        /// The most.
+        most: u64,
+    },
+    /// There is no component of that digest in the store.
+    #[error("there is no component {0} here; bring it with swarmctl wasm push")]
+    Unknown(Digest),
+    /// No engine could be made for the class.
+    #[error("no engine for class {class}: {cause}")]
+    Engine {
+        /// The class.
+        class: Class,
+        /// What was missing.
+        cause: String,
+    },
+    /// More agents are wanted than fit.
+    #[error(transparent)]
+    TooMany(#[from] TooManyAgents),
+}
+
+impl Host {
+    /// A host without components.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or more agents are wanted than fit ([`TooManyAgents`]).
+    pub fn new(options: HostOptions) -> io::Result<Self> {
+        for (class, wanted) in &options.agents {
+            Capacity::of(*class)
+                .check(*wanted)
+                .map_err(io::Error::other)?;
+        }
+        let cache = match &options.folder {
+            Some(folder) => Some(Cache::open(folder.join("compiled"))?),
+            None => None,
+        };
+        Ok(Self(Arc::new(Inner {
+            options,
+            cache,
+            engines: Mutex::default(),
+            components: Mutex::default(),
+        })))
+    }
+
+    /// Loads a file. Blocks while it compiles; the second time it is quick.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load_file(
+        &self,
+        file: &Path,
+        class: Class,
+        grants: &Grants,
+        limits: &Limits,
+    ) -> Result<Component, LoadError> {
+        let bytes = inspect::read(file)?;
+        self.load(&bytes, class, grants, limits)
+    }
+
+    /// Loads a component that was pushed.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load_digest(
+        &self,
+        digest: Digest,
+        class: Class,
+        grants: &Grants,
+        limits: &Limits,
+    ) -> Result<Component, LoadError> {
+        let file = self.stored(digest).ok_or(LoadError::Unknown(digest))?;
+        let bytes = inspect::read(&file)?;
+        if Digest::of(&bytes) != digest {
+            return Err(LoadError::Unknown(digest));
+        }
+        self.load(&bytes, class, grants, limits)
+    }
+
+    /// Checks and compiles a component. Blocks while it compiles: not for a thread that agents run on.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load(
+        &self,
+        bytes: &[u8],
+        class: Class,
+        grants: &Grants,
+        limits: &Limits,
+    ) -> Result<Component, LoadError> {
+        if limits.memory > class.memory_max() {
+            return Err(LoadError::ClassMemory {
+                class,
+                most: class.memory_max(),
+            });
+        }
+        let is_metered = limits.turn_fuel.is_some();
+        let key = (Digest::of(bytes), class, is_metered);
+        let slot = self.0.components.lock().entry(key).or_default().clone();
+        // Others that want the same component wait here for the one that compiles it.
+        let mut slot = slot.lock();
+        let component = match &*slot {
+            Some(component) => component.clone(),
+            None => {
+                let component = self.compile(bytes, class, is_metered, grants)?;
+                *slot = Some(component.clone());
+                component
+            }
+        };
+        drop(slot);
+        grants.check(component.inspection())?;
+        let needs = component.inspection().memory;
+        if needs > limits.memory {
+            return Err(LoadError::Memory {
+                needs,
+                granted: limits.memory,
+            });
+        }
+        Ok(component)
+    }
+
+    fn compile(
+        &self,
+        bytes: &[u8],
+        class: Class,
+        is_metered: bool,
+        grants: &Grants,
+    ) -> Result<Component, LoadError> {
+        let inspection = inspect::inspect(bytes)?;
+        // Before the costly part.
+        grants.check(&inspection)?;
+        if inspection.world == World::Durable {
+            return Err(LoadError::Durable);
+        }
+        let engine = self.engine(class, is_metered)?;
+        let key = CacheKey {
+            digest: inspection.digest,
+            engine: fingerprint(&engine.engine),
+        };
+        let cached = self.0.cache.as_ref().and_then(|cache| cache.get(key));
+        let loaded = cached.and_then(|artifact| deserialize(&engine.engine, &artifact).ok());
+        let component = match loaded {
+            Some(component) => component,
+            None => {
+                let artifact = self.0.options.isolation.compile(bytes, class, is_metered)?;
+                let component = deserialize(&engine.engine, &artifact)
+                    .map_err(|error| CompileError::Failed(printable(&error.to_string())))?;
+                if let Some(cache) = &self.0.cache {
+                    cache.put(key, &artifact);
+                }
+                component
+            }
+        };
+        let pre = link(&engine.engine, &component)
+            .map_err(|error| LoadError::Types(printable(&format!("{error:#}"))))?;
+        Ok(Component(Arc::new(Loaded {
+            inspection,
+            engine,
+            pre,
+        })))
+    }
+
+    fn engine(&self, class: Class, is_metered: bool) -> Result<Arc<AgentEngine>, LoadError> {
+        let mut engines = self.0.engines.lock();
+        if let Some(engine) = engines.get(&(class, is_metered)) {
+            return Ok(engine.clone());
+        }
+        let capacity = Capacity::of(class);
+        let wanted = self.0.options.agents.get(&class).copied();
+        let agents = wanted.unwrap_or(AGENTS_DEFAULT.min(capacity.agents)).max(1);
+        capacity.check(agents)?;
+        let engine =
+            AgentEngine::new(class, is_metered, agents).map_err(|error| LoadError::Engine {
+                class,
+                cause: format!("{error:#}"),
+            })?;
+        let engine = Arc::new(engine);
+        engines.insert((class, is_metered), engine.clone());
+        Ok(engine)
+    }
+
+    /// Where a pushed component lies, if it is there.
+    #[must_use]
+    pub fn stored(&self, digest: Digest) -> Option<PathBuf> {
+        let file = store_file(self.0.options.folder.as_ref()?, digest);
+        file.is_file().then_some(file)
+    }
+}
+
+/// Where a component of this digest lies in a data folder's `wasm` folder.
+pub(crate) fn store_file(folder: &Path, digest: Digest) -> PathBuf {
+    folder
+        .join("components")
+        .join(format!("{}.wasm", digest.hex()))
+}
+
+/// What compiled code depends on besides its component.
+fn fingerprint(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+#[expect(
+    unsafe_code,
+    reason = "machine code comes from a compiler that this host has just run, or from a file whose keyed code was right"
+)]
+fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<component::Component> {
+    // SAFETY: the callers pass the output of `Isolation::compile` for this engine's settings, fresh from it or out of the cache,
+    // which gives back only what it was given. wasmtime itself checks version and settings.
+    unsafe { component::Component::deserialize(engine, artifact) }
+}
+
+/// Links a component with the contract; what else it imports traps when it is called. Whether it may import that, its grants say.
+fn link(
+    engine: &Engine,
+    component: &component::Component,
+) -> wasmtime::Result<VolatilePre<Sandbox>> {
+    let mut linker = Linker::<Sandbox>::new(engine);
+    crate::bindings::Volatile::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox)?;
+    linker.define_unknown_imports_as_traps(component)?;
+    VolatilePre::new(linker.instantiate_pre(component)?)
+}
+
+impl Component {
+    /// What it is.
+    #[must_use]
+    pub fn inspection(&self) -> &Inspection {
+        &self.0.inspection
+    }
+
+    /// The class that it was compiled for.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.0.engine.class
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<AgentEngine> {
+        &self.0.engine
+    }
+
+    pub(crate) fn pre(&self) -> &VolatilePre<Sandbox> {
+        &self.0.pre
+    }
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Component({})", self.0.inspection.digest)
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host")
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}

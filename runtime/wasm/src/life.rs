@@ -1,0 +1,170 @@
+//! One life of a guest: a store, an instance in it, and the calls.
+
+use crate::bindings::Volatile;
+use crate::bindings::swarm::agent::types::SavedState;
+use crate::convert;
+use crate::host::Component;
+use crate::sandbox::{Sandbox, Seat};
+use crate::trap;
+use std::sync::Arc;
+use swarm_protocols::{AclMessage, ExitReason};
+use tokio::time::Instant;
+use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
+
+/// What a turn begins with.
+pub(crate) struct Moment {
+    pub(crate) now: Instant,
+    pub(crate) now_ms: u64,
+    pub(crate) random: u64,
+}
+
+/// A guest that is alive. After a call that failed it must be dropped: nothing can enter it again.
+///
+/// A call may be dropped at any await, which is anywhere in the guest's code, as that yields once a tick; wasmtime unwinds the
+/// stack of the call then. What is left cannot be entered again either.
+pub(crate) struct Life {
+    store: Store<Sandbox>,
+    exports: Volatile,
+    /// A call was begun and did not come back.
+    is_broken: bool,
+}
+
+/// A call of an export. (A macro, as the futures borrow what they are called with.)
+macro_rules! enter {
+    ($life:ident, $call:ident, $($argument:expr),*) => {{
+        $life.is_broken = true;
+        let guest = $life.exports.swarm_agent_lifecycle();
+        match guest.$call(&mut $life.store, $($argument),*).await {
+            Ok(said) => {
+                $life.is_broken = false;
+                Ok(said)
+            }
+            Err(error) => Err($life.reason(&error)),
+        }
+    }};
+}
+
+impl Life {
+    /// Makes the instance; the component's start functions run here, under the limits of a turn.
+    pub(crate) async fn begin(
+        component: &Component,
+        seat: Seat,
+        moment: Moment,
+    ) -> Result<Self, ExitReason> {
+        let engine = component.engine().clone();
+        engine.wind();
+        let mut store = Store::new(
+            &engine.engine,
+            Sandbox::new(seat, engine.clone(), moment.now),
+        );
+        store.limiter(|sandbox| sandbox);
+        store.epoch_deadline_callback(|mut context| {
+            context.data_mut().tick()?;
+            Ok(UpdateDeadline::Yield(1))
+        });
+        prepare(&mut store, None, moment);
+        match component.pre().instantiate_async(&mut store).await {
+            Ok(exports) => Ok(Self {
+                store,
+                exports,
+                is_broken: false,
+            }),
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                Err(ExitReason::error_text(format!(
+                    "there is no room for another WebAssembly agent of class {}: {error}",
+                    engine.class
+                )))
+            }
+            Err(error) => Err(trap::reason(&error, store.data().turn.refused)),
+        }
+    }
+
+    pub(crate) fn sandbox(&mut self) -> &mut Sandbox {
+        self.store.data_mut()
+    }
+
+    fn reason(&self, error: &wasmtime::Error) -> ExitReason {
+        trap::reason(error, self.store.data().turn.refused)
+    }
+
+    fn is_whole(&self) -> Result<(), ExitReason> {
+        if self.is_broken {
+            return Err(ExitReason::error_text("a call into it was cut off"));
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn on_start(&mut self, config: &str) -> Result<(), ExitReason> {
+        said(enter!(self, call_on_start, config)?)
+    }
+
+    pub(crate) async fn on_message(
+        &mut self,
+        message: Arc<AclMessage>,
+        moment: Moment,
+    ) -> Result<(), ExitReason> {
+        self.is_whole()?;
+        let given = convert::to_guest(&message);
+        prepare(&mut self.store, Some(message), moment);
+        said(enter!(self, call_on_message, &given)?)
+    }
+
+    pub(crate) async fn on_timer(
+        &mut self,
+        timer: u64,
+        tag: u64,
+        moment: Moment,
+    ) -> Result<(), ExitReason> {
+        self.is_whole()?;
+        prepare(&mut self.store, None, moment);
+        said(enter!(self, call_on_timer, timer, tag)?)
+    }
+
+    pub(crate) async fn on_stop(&mut self, reason: &str, moment: Moment) -> Result<(), ExitReason> {
+        self.is_whole()?;
+        prepare(&mut self.store, None, moment);
+        enter!(self, call_on_stop, reason)
+    }
+
+    #[expect(dead_code, reason = "for the hot upgrade")]
+    pub(crate) async fn snapshot(&mut self, moment: Moment) -> Result<SavedState, ExitReason> {
+        self.is_whole()?;
+        prepare(&mut self.store, None, moment);
+        said(enter!(self, call_snapshot,)?)
+    }
+
+    #[expect(dead_code, reason = "for the hot upgrade")]
+    pub(crate) async fn restore(
+        &mut self,
+        state: &SavedState,
+        moment: Moment,
+    ) -> Result<(), ExitReason> {
+        self.is_whole()?;
+        prepare(&mut self.store, None, moment);
+        said(enter!(self, call_restore, state)?)
+    }
+}
+
+/// An error that an export returns is the guest's own reason for its end.
+fn said<T>(result: Result<T, String>) -> Result<T, ExitReason> {
+    result.map_err(|text| ExitReason::error_text(trap::printable(&text)))
+}
+
+/// Gives the next call its time, fuel and inputs.
+fn prepare(store: &mut Store<Sandbox>, message: Option<Arc<AclMessage>>, moment: Moment) {
+    let sandbox = store.data_mut();
+    sandbox.begin(message, moment.now, moment.now_ms, moment.random);
+    sandbox.engine.wind();
+    let limits = sandbox.limits.clone();
+    store.set_epoch_deadline(1);
+    if let Some(fuel) = limits.turn_fuel {
+        // The engine counts fuel exactly when the limit is set: the component was loaded for that.
+        let _ = store.set_fuel(fuel);
+    }
+    // What an import's arguments may take of the host's memory.
+    let bytes = limits
+        .host_bytes
+        .max(limits.message_bytes)
+        .saturating_mul(2);
+    store.set_hostcall_fuel(usize::try_from(bytes).unwrap_or(usize::MAX));
+}
