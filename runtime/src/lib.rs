@@ -13,3 +13,5 @@ pub mod fipa;
 pub mod manifest;
 pub mod node;
 pub mod telemetry;
+#[cfg(feature = "wasm")]
+pub mod wasm;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use swarm_protocols::Path;
 use swarm_runtime::manifest::{
-    BehaviourCatalogue, Child, Children, ConfigFault, Declaration, Manifest, OnCrash, TurnDeadline,
-    WhenFull,
+    BehaviourCatalogue, Child, Children, Code, ConfigFault, Declaration, Manifest, OnCrash,
+    TurnDeadline, WhenFull,
 };
 use swarm_supervisors::{Restart, Shutdown, Strategy};
 
@@ -117,7 +117,7 @@ fn every_setting_arrives_in_the_tree() {
     else {
         panic!("no worker-2");
     };
-    assert_eq!(worker.behaviour.as_str(), "text");
+    assert!(matches!(&worker.code, Code::Native(name) if name.as_str() == "text"));
     assert_eq!(worker.child.restart, Restart::Transient);
     assert_eq!(worker.child.shutdown, Shutdown::BrutalKill);
     assert_eq!(worker.child.start_timeout, Some(Duration::from_secs(2)));

@@ -2,7 +2,7 @@
 
 use super::declared::{Declared, DeclaredAgent, DeclaredChild, DeclaredSupervisor};
 use super::reader::Span;
-use super::tree::{Agent, Child, ChildPolicy, Children, Supervisor, TurnDeadline};
+use super::tree::{Agent, Child, ChildPolicy, Children, Code, Supervisor, TurnDeadline};
 use std::collections::HashMap;
 use swarm_protocols::Path;
 use swarm_supervisors::{Restart, Shutdown, Strategy, SupervisorFlags};
@@ -10,22 +10,24 @@ use swarm_supervisors::{Restart, Shutdown, Strategy, SupervisorFlags};
 /// Builds the tree of declarations that have no problem.
 pub(super) fn build(declared: Declared) -> Supervisor {
     enum Entry {
-        Supervisor(DeclaredSupervisor),
-        Agent(DeclaredAgent),
+        Supervisor(Box<DeclaredSupervisor>),
+        Agent(Box<DeclaredAgent>),
     }
     let mut root = None;
     let mut entries: Vec<(usize, Path, Entry)> = Vec::new();
     for supervisor in declared.supervisors {
         match supervisor.path.parent() {
             None => root = Some(supervisor),
-            Some(parent) => {
-                entries.push((supervisor.span.start, parent, Entry::Supervisor(supervisor)))
-            }
+            Some(parent) => entries.push((
+                supervisor.span.start,
+                parent,
+                Entry::Supervisor(Box::new(supervisor)),
+            )),
         }
     }
     for agent in declared.agents {
         if let Some(parent) = agent.path.parent() {
-            entries.push((agent.span.start, parent, Entry::Agent(agent)));
+            entries.push((agent.span.start, parent, Entry::Agent(Box::new(agent))));
         }
     }
     entries.sort_by_key(|(at, _, _)| *at);
@@ -50,19 +52,19 @@ pub(super) fn build(declared: Declared) -> Supervisor {
                     return Children::Template {
                         agent: Box::new(Agent {
                             replicas: None,
-                            ..agent(declared)
+                            ..agent(*declared)
                         }),
                         instances,
                     };
                 }
-                Entry::Agent(declared) => list.push(Child::Agent(agent(declared))),
+                Entry::Agent(declared) => list.push(Child::Agent(agent(*declared))),
                 Entry::Supervisor(declared) => {
                     let strategy = declared
                         .strategy
                         .as_ref()
                         .map_or(Strategy::OneForOne, |s| s.value);
                     let inner = children(&declared.path, strategy, below);
-                    list.push(Child::Supervisor(supervisor(declared, inner)));
+                    list.push(Child::Supervisor(supervisor(*declared, inner)));
                 }
             }
         }
@@ -131,10 +133,14 @@ fn agent(declared: DeclaredAgent) -> Agent {
     Agent {
         path: declared.path,
         replicas: declared.replicas.map(|replicas| replicas.value),
-        behaviour: declared
-            .behaviour
-            .expect("a section without a behaviour was noted, so no tree is built")
-            .value,
+        code: match (declared.wasm, declared.behaviour) {
+            (Some(declared), _) => Code::Wasm(Box::new(declared.wasm)),
+            (None, behaviour) => Code::Native(
+                behaviour
+                    .expect("a section without a behaviour was noted, so no tree is built")
+                    .value,
+            ),
+        },
         config: declared.config,
         child: policy(declared.child, Shutdown::WORKER_DEFAULT),
         groups: declared.groups,

@@ -262,6 +262,13 @@ fn check_agent(
             Some(format!("groups = [{:?}]", registered.value.as_str())),
         );
     }
+    if let Some(declared) = &agent.wasm
+        && let Err(fault) = catalogue.check_wasm(&declared.wasm)
+    {
+        let key = fault.key.as_deref().unwrap_or("wasm");
+        let key = format!("{}.{key}", agent.key);
+        problems.note(&declared.span, key, fault.message, fault.suggestion);
+    }
     if let Some(behaviour) = &agent.behaviour {
         let names = catalogue.names();
         if !names.contains(&behaviour.value.as_str()) {

@@ -4,9 +4,11 @@ use super::json;
 use super::problem::Problems;
 use super::reader::{Located, Section, Span, quoted, type_of};
 use super::tree::{Mailbox, OnCrash, WhenFull};
+use super::wasm::{self, DeclaredWasm};
 use crate::config::{self, LogFormat};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::Path as FilePath;
 use std::time::Duration;
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{AutoShutdown, Backoff, Restart, Shutdown, Strategy, Window};
@@ -122,6 +124,7 @@ pub(super) struct DeclaredAgent {
     pub(super) span: Range<usize>,
     pub(super) key: String,
     pub(super) behaviour: Option<Located<Name>>,
+    pub(super) wasm: Option<Box<DeclaredWasm>>,
     pub(super) replicas: Option<Located<u32>>,
     pub(super) child: DeclaredChild,
     pub(super) groups: Vec<Name>,
@@ -135,7 +138,11 @@ pub(super) struct DeclaredAgent {
 }
 
 /// Reads a whole document.
-pub(super) fn read(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Declared {
+pub(super) fn read(
+    document: &DeTable<'_>,
+    folder: &FilePath,
+    problems: &mut Problems<'_>,
+) -> Declared {
     let mut root = Section::new("", 0..0, document);
     let node = root
         .section(problems, "node")
@@ -156,7 +163,7 @@ pub(super) fn read(document: &DeTable<'_>, problems: &mut Problems<'_>) -> Decla
         problems,
         "agent",
         |path, span, section, problems| {
-            agents.push(agent(path, span, section, problems));
+            agents.push(agent(path, span, section, folder, problems));
         },
     );
     root.finish(problems);
@@ -376,16 +383,25 @@ fn agent(
     path: Path,
     span: Range<usize>,
     mut section: Section<'_, '_>,
+    folder: &FilePath,
     problems: &mut Problems<'_>,
 ) -> DeclaredAgent {
     let behaviour = section.name(problems, "behaviour");
-    if section.get("behaviour").is_none() {
-        problems.note(
+    let wasm = wasm::read(&mut section, folder, problems).map(Box::new);
+    match (section.get("behaviour"), section.get("wasm")) {
+        (None, None) => problems.note(
             &span,
             &section.key,
             "an agent needs a behaviour",
             Some("behaviour = \"echo\"".to_owned()),
-        );
+        ),
+        (Some(_), Some(wasm)) => problems.note(
+            &wasm.span(),
+            section.key_of("wasm"),
+            "impossible together with `behaviour`: an agent's code is the one or the other",
+            None,
+        ),
+        (Some(_), None) | (None, Some(_)) => {}
     }
     let replicas = section.integer(problems, "replicas", 1..=REPLICAS_MAX);
     let child = child(&mut section, problems);
@@ -422,6 +438,7 @@ fn agent(
         span,
         key: section.key.clone(),
         behaviour,
+        wasm,
         replicas,
         child,
         groups,

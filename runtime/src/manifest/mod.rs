@@ -13,13 +13,19 @@ mod problem;
 mod reader;
 mod scenario;
 mod tree;
+mod wasm;
 
 pub use declared::{NodeSettings, Stated};
 pub use problem::{Problem, Rejected};
 pub use scenario::ScenarioFromManifestError;
 pub use tree::{
-    Agent, Child, ChildPolicy, Children, Mailbox, OnCrash, Supervisor, TurnDeadline, WhenFull,
+    Agent, Child, ChildPolicy, Children, Code, Mailbox, OnCrash, Supervisor, TurnDeadline, WhenFull,
 };
+
+/// What a manifest says about WebAssembly agents.
+pub mod component {
+    pub use super::wasm::{Class, Grants, Limits, Messaging, Source, Wasm};
+}
 
 use problem::Problems;
 use serde_json::Value;
@@ -52,6 +58,20 @@ pub trait BehaviourCatalogue {
     /// # Errors
     /// [`ConfigFault`] says what the behaviour does not accept.
     fn check(&self, name: &str, config: &Value) -> Result<(), ConfigFault>;
+
+    /// Looks at a component: whether it is one, and whether it imports no more than it is granted. Compiles and runs nothing.
+    /// A catalogue knows of none unless it says so.
+    ///
+    /// # Errors
+    /// [`ConfigFault`], whose key is one of the agent's own.
+    fn check_wasm(&self, wasm: &component::Wasm) -> Result<(), ConfigFault> {
+        let _ = wasm;
+        Err(ConfigFault {
+            key: Some("wasm".to_owned()),
+            message: "this program runs no WebAssembly agents".to_owned(),
+            suggestion: None,
+        })
+    }
 }
 
 /// What a behaviour does not accept in its configuration.
@@ -113,19 +133,29 @@ impl Manifest {
                 file: file.to_owned(),
             });
         }
-        let mut manifest = Self::parse(&text, catalogue).map_err(|rejected| Rejected {
-            file: file.display().to_string(),
-            ..rejected
-        })?;
+        let folder = file.parent().unwrap_or(FilePath::new(""));
+        let mut manifest =
+            Self::parse_in(folder, &text, catalogue).map_err(|rejected| Rejected {
+                file: file.display().to_string(),
+                ..rejected
+            })?;
         manifest.file = Some(file.to_owned());
         Ok(manifest)
     }
 
-    /// Checks a text.
+    /// Checks a text whose components' names start from the working directory.
     ///
     /// # Errors
     /// [`Rejected`] names every mistake with its place.
     pub fn parse(text: &str, catalogue: &dyn BehaviourCatalogue) -> Result<Self, Rejected> {
+        Self::parse_in(FilePath::new(""), text, catalogue)
+    }
+
+    fn parse_in(
+        folder: &FilePath,
+        text: &str,
+        catalogue: &dyn BehaviourCatalogue,
+    ) -> Result<Self, Rejected> {
         let mut problems = Problems::new(text);
         let (document, mistakes) = DeTable::parse_recoverable(text);
         for mistake in &mistakes {
@@ -140,7 +170,7 @@ impl Manifest {
         }
         // What was recovered from a text that is no TOML would only add mistakes that nobody made.
         if problems.is_empty() {
-            let mut declared = declared::read(document.get_ref(), &mut problems);
+            let mut declared = declared::read(document.get_ref(), folder, &mut problems);
             let node = std::mem::take(&mut declared.node);
             let root = check::check(declared, catalogue, &mut problems);
             if problems.is_empty() {

@@ -1,5 +1,6 @@
 //! The tree that a manifest declares, after all checks: what is in these types can be started.
 
+use super::wasm::Wasm;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -49,8 +50,8 @@ pub struct Agent {
     pub path: Path,
     /// How many there are; none: one, at `path` itself. A template has none.
     pub replicas: Option<u32>,
-    /// The registered behaviour that it runs.
-    pub behaviour: Name,
+    /// What it runs.
+    pub code: Code,
     /// What the behaviour is told.
     pub config: Value,
     /// How its supervisor treats it.
@@ -67,6 +68,15 @@ pub struct Agent {
     pub dedicated: bool,
     /// Its mailbox.
     pub mailbox: Mailbox,
+}
+
+/// What an agent runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Code {
+    /// The registered behaviour of this name.
+    Native(Name),
+    /// A WebAssembly component.
+    Wasm(Box<Wasm>),
 }
 
 /// How long a turn may take.

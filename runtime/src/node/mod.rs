@@ -9,9 +9,9 @@ mod registry;
 mod signals;
 mod tree;
 
-pub use registry::Behaviours;
+pub use registry::{Behaviours, Components, specs_of};
 pub use signals::{Ended, StopOrder, run_until_stopped};
-pub use tree::BadAgent;
+pub use tree::{BadAgent, compile_all};
 
 use crate::api::types::{NodeState, Time};
 use crate::manifest::Manifest;
@@ -226,6 +226,7 @@ impl Node {
             system,
             ..
         } = &*self.0;
+        tree::reserve(&manifest.root, behaviours).map_err(|bad| bad.to_string())?;
         let spec =
             tree::spec_of(&manifest.root, behaviours, system).map_err(|bad| bad.to_string())?;
         match system.start_tree(spec).await {

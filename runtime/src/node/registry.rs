@@ -1,6 +1,9 @@
 //! The native behaviours of a program: what the word in `behaviour = "…"` stands for.
 
-use crate::manifest::{self, BehaviourCatalogue, ConfigFault, OnCrash, TurnDeadline, WhenFull};
+use crate::manifest::component::{Class, Wasm};
+use crate::manifest::{
+    self, BehaviourCatalogue, Code, ConfigFault, OnCrash, TurnDeadline, WhenFull,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +30,39 @@ use swarm_supervisors::ChildSpec;
 #[derive(Clone, Default)]
 pub struct Behaviours {
     known: BTreeMap<&'static str, Known>,
+    components: Option<Arc<dyn Components>>,
+}
+
+/// What runs WebAssembly agents, for a program that does.
+pub trait Components: Send + Sync {
+    /// Looks at a component without compiling it: whether it is one, and imports no more than it is granted.
+    ///
+    /// # Errors
+    /// [`ConfigFault`], whose key is one of the agent's own.
+    fn check(&self, wasm: &Wasm) -> Result<(), ConfigFault>;
+
+    /// Makes room for so many agents of each class.
+    ///
+    /// # Errors
+    /// [`ConfigFault`] when they do not fit; says how many do.
+    fn reserve(&self, agents: &BTreeMap<Class, u64>) -> Result<(), ConfigFault>;
+
+    /// Compiles an agent's component and gives its child specs. May block for seconds.
+    ///
+    /// # Errors
+    /// [`ConfigFault`] when the component cannot be run.
+    fn specs(
+        &self,
+        agent: &manifest::Agent,
+        wasm: &Wasm,
+        system: &System,
+    ) -> Result<Vec<ChildSpec>, ConfigFault>;
+
+    /// Compiles a component and checks its types, as a start would.
+    ///
+    /// # Errors
+    /// [`ConfigFault`] when the component cannot be run.
+    fn compile(&self, wasm: &Wasm) -> Result<(), ConfigFault>;
 }
 
 #[derive(Clone)]
@@ -62,42 +98,56 @@ where
         agent: &manifest::Agent,
         system: &System,
     ) -> Result<Vec<ChildSpec>, ConfigFault> {
-        let make = (self.0)(&agent.config)?;
-        let id = agent
-            .path
-            .name()
-            .expect("only supervisors stand at the root");
-        let mut spec = AgentSpec::new(id.as_str(), make)
-            .expect("a part of a path is a name")
-            .restart(agent.child.restart)
-            .shutdown(agent.child.shutdown)
-            .significant(agent.child.significant)
-            .mailbox(mailbox(agent.mailbox))
-            .groups(agent.groups.clone());
-        if let Some(delay) = agent.child.restart_delay {
-            spec = spec.restart_delay(delay);
-        }
-        if let Some(timeout) = agent.child.start_timeout {
-            spec = spec.start_timeout(timeout);
-        }
-        if let Some(name) = &agent.registered {
-            spec = spec.registered(name.clone());
-        }
-        if let Some(idle) = agent.sleep_after {
-            spec = spec.sleep_after(idle);
-        }
-        if agent.dedicated {
-            spec = spec.placement(Placement::Dedicated);
-        }
-        match agent.turn_deadline {
-            TurnDeadline::Default => {}
-            TurnDeadline::Within(deadline) => spec = spec.turn_deadline(Some(deadline)),
-            TurnDeadline::Unlimited => spec = spec.turn_deadline(None),
-        }
-        Ok(match agent.replicas {
-            None => vec![spec.child(system)],
-            Some(replicas) => spec.replicas(system, replicas),
-        })
+        Ok(specs_of(agent, "native", (self.0)(&agent.config)?, system))
+    }
+}
+
+/// The child specs of a declared agent, one or one for each replica, whose lives are made by `make`.
+pub fn specs_of<M, A>(
+    agent: &manifest::Agent,
+    kind: &'static str,
+    make: M,
+    system: &System,
+) -> Vec<ChildSpec>
+where
+    M: Fn() -> A + Send + Sync + 'static,
+    A: Agent,
+{
+    let id = agent
+        .path
+        .name()
+        .expect("only supervisors stand at the root");
+    let mut spec = AgentSpec::new(id.as_str(), make)
+        .expect("a part of a path is a name")
+        .kind(kind)
+        .restart(agent.child.restart)
+        .shutdown(agent.child.shutdown)
+        .significant(agent.child.significant)
+        .mailbox(mailbox(agent.mailbox))
+        .groups(agent.groups.clone());
+    if let Some(delay) = agent.child.restart_delay {
+        spec = spec.restart_delay(delay);
+    }
+    if let Some(timeout) = agent.child.start_timeout {
+        spec = spec.start_timeout(timeout);
+    }
+    if let Some(name) = &agent.registered {
+        spec = spec.registered(name.clone());
+    }
+    if let Some(idle) = agent.sleep_after {
+        spec = spec.sleep_after(idle);
+    }
+    if agent.dedicated {
+        spec = spec.placement(Placement::Dedicated);
+    }
+    match agent.turn_deadline {
+        TurnDeadline::Default => {}
+        TurnDeadline::Within(deadline) => spec = spec.turn_deadline(Some(deadline)),
+        TurnDeadline::Unlimited => spec = spec.turn_deadline(None),
+    }
+    match agent.replicas {
+        None => vec![spec.child(system)],
+        Some(replicas) => spec.replicas(system, replicas),
     }
 }
 
@@ -139,6 +189,21 @@ impl Behaviours {
         self
     }
 
+    /// These, and WebAssembly agents.
+    #[must_use]
+    pub fn with_components(mut self, components: Arc<dyn Components>) -> Self {
+        self.components = Some(components);
+        self
+    }
+
+    pub(super) fn components(&self) -> Result<&dyn Components, ConfigFault> {
+        self.components.as_deref().ok_or_else(|| ConfigFault {
+            key: Some("wasm".to_owned()),
+            message: "this program runs no WebAssembly agents".to_owned(),
+            suggestion: None,
+        })
+    }
+
     /// All names with what they are for, sorted.
     pub fn list(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.known.iter().map(|(name, known)| (*name, known.about))
@@ -150,13 +215,17 @@ impl Behaviours {
         agent: &manifest::Agent,
         system: &System,
     ) -> Result<Vec<ChildSpec>, ConfigFault> {
-        match self.known.get(agent.behaviour.as_str()) {
+        let behaviour = match &agent.code {
+            Code::Native(behaviour) => behaviour,
+            Code::Wasm(wasm) => return self.components()?.specs(agent, wasm, system),
+        };
+        match self.known.get(behaviour.as_str()) {
             Some(known) => known.factory.specs(agent, system),
             None => Err(ConfigFault {
                 key: None,
                 message: format!(
                     "there is no behaviour {:?} in this program",
-                    agent.behaviour.as_str()
+                    behaviour.as_str()
                 ),
                 suggestion: None,
             }),
@@ -174,6 +243,10 @@ impl BehaviourCatalogue for Behaviours {
             Some(known) => known.factory.check(config),
             None => Ok(()),
         }
+    }
+
+    fn check_wasm(&self, wasm: &Wasm) -> Result<(), ConfigFault> {
+        self.components()?.check(wasm)
     }
 }
 

@@ -1,7 +1,9 @@
 //! From a manifest to what a supervisor starts.
 
 use super::registry::Behaviours;
-use crate::manifest::{Agent, Child, ChildPolicy, Children, ConfigFault, Supervisor};
+use crate::manifest::component::{Class, Wasm};
+use crate::manifest::{Agent, Child, ChildPolicy, Children, Code, ConfigFault, Supervisor};
+use std::collections::BTreeMap;
 use swarm_actors::System;
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{ChildSpec, SupervisorSpec};
@@ -46,6 +48,64 @@ pub(super) fn spec_of(
         }
     }
     Ok(SupervisorSpec::new(supervisor.flags, children))
+}
+
+/// How many instances of a template there is room for at least.
+const TEMPLATE_ROOM: u64 = 1000;
+
+/// Calls `each` with every WebAssembly agent of a tree, its component, and how many of it there may be.
+fn for_each_component<'t, E>(
+    supervisor: &'t Supervisor,
+    each: &mut impl FnMut(&'t Agent, &'t Wasm, u64) -> Result<(), E>,
+) -> Result<(), E> {
+    match &supervisor.children {
+        Children::Template { agent, instances } => match &agent.code {
+            Code::Wasm(wasm) => each(agent, wasm, u64::from(*instances).max(TEMPLATE_ROOM)),
+            Code::Native(_) => Ok(()),
+        },
+        Children::Static(children) => children.iter().try_for_each(|child| match child {
+            Child::Supervisor(inner) => for_each_component(inner, each),
+            Child::Agent(agent) => match &agent.code {
+                Code::Wasm(wasm) => each(agent, wasm, u64::from(agent.replicas.unwrap_or(1))),
+                Code::Native(_) => Ok(()),
+            },
+        }),
+    }
+}
+
+/// Makes room for the WebAssembly agents of a tree.
+pub(super) fn reserve(tree: &Supervisor, behaviours: &Behaviours) -> Result<(), BadAgent> {
+    let mut counts: BTreeMap<Class, u64> = BTreeMap::new();
+    let mut last = None;
+    for_each_component(tree, &mut |agent, wasm, count| {
+        *counts.entry(wasm.class).or_default() += count;
+        last = Some(agent.path.clone());
+        Ok::<(), BadAgent>(())
+    })?;
+    let Some(path) = last else {
+        return Ok(());
+    };
+    let reserved = behaviours
+        .components()
+        .and_then(|components| components.reserve(&counts));
+    reserved.map_err(|fault| BadAgent { path, fault })
+}
+
+/// Compiles every component of a tree and checks its types, without starting anything. Blocks for as long as that takes.
+///
+/// # Errors
+/// [`BadAgent`]: the first that could not be started.
+pub fn compile_all(tree: &Supervisor, behaviours: &Behaviours) -> Result<(), BadAgent> {
+    reserve(tree, behaviours)?;
+    for_each_component(tree, &mut |agent, wasm, _| {
+        let compiled = behaviours
+            .components()
+            .and_then(|components| components.compile(wasm));
+        compiled.map_err(|fault| BadAgent {
+            path: agent.path.clone(),
+            fault,
+        })
+    })
 }
 
 fn with_policy(mut spec: ChildSpec, policy: &ChildPolicy) -> ChildSpec {

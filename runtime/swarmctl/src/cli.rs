@@ -124,6 +124,9 @@ pub(crate) enum Command {
     /// Work with ACL messages
     #[command(subcommand)]
     Acl(Acl),
+    /// Look at WebAssembly components
+    #[command(subcommand)]
+    Wasm(Wasm),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -131,6 +134,57 @@ pub(crate) enum Command {
     },
     /// Print the program's version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Wasm {
+    /// What a component is: its world, imports, exports, and what it would have to be granted
+    Inspect {
+        /// The component
+        file: PathBuf,
+    },
+    /// Compile a component and check its types, as a start would, without starting it
+    Check(WasmCheck),
+    /// How many agents of each class fit into a process on this machine
+    Capacity,
+    /// Compile what comes in on stdin; for this program's own use
+    #[command(hide = true)]
+    Compile {
+        /// The class
+        class: WasmClass,
+        /// `metered` or `plain`
+        metered: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WasmCheck {
+    /// The component
+    pub(crate) file: PathBuf,
+    /// The density class to compile for
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) class: WasmClass,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WasmClass {
+    /// Compiled guests
+    #[default]
+    Default,
+    /// Very many small ones
+    Compact,
+    /// Guests that bring an interpreter
+    Interpreter,
+}
+
+impl WasmClass {
+    pub(crate) fn class(self) -> swarm_wasm::Class {
+        match self {
+            Self::Default => swarm_wasm::Class::Default,
+            Self::Compact => swarm_wasm::Class::Compact,
+            Self::Interpreter => swarm_wasm::Class::Interpreter,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@
 //! manifest.
 
 mod agent_threads;
+mod behaviours;
 mod cli;
 mod client;
 mod commands;

@@ -17,6 +17,8 @@ const IDLE_TICKS: u32 = 100;
 pub(crate) struct AgentEngine {
     pub(crate) engine: Engine,
     pub(crate) class: Class,
+    /// How many agents it has room for.
+    pub(crate) agents: u32,
     hand: Arc<Hand>,
     thread: Option<JoinHandle<()>>,
     sleeper: Thread,
@@ -44,6 +46,7 @@ impl AgentEngine {
         Ok(Self {
             engine,
             class,
+            agents,
             hand,
             thread: Some(thread),
             sleeper,

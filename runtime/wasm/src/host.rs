@@ -21,8 +21,10 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{self, HasSelf, Linker};
 
-/// Agents of a class that an engine has room for unless the node wants more.
+/// Agents of a class that an engine has room for unless the node says how many it wants.
 const AGENTS_DEFAULT: u32 = 1000;
+/// Room beyond what was asked for.
+const ROOM_SPARE: u32 = 16;
 
 /// How a host is set up.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +33,6 @@ pub struct HostOptions {
     pub folder: Option<PathBuf>,
     /// Where components are compiled.
     pub isolation: Isolation,
-    /// How many agents of each class there must be room for; a class that is not named has room for 1000, or for as many as fit.
-    pub agents: BTreeMap<Class, u32>,
 }
 
 /// Loads components and makes them ready to run. Cheap to clone. Its engines' threads end with its last clone and its last agent.
@@ -41,6 +41,8 @@ pub struct Host(Arc<Inner>);
 
 struct Inner {
     options: HostOptions,
+    /// How many agents of each class an engine that is not made yet is to have room for.
+    room: Mutex<BTreeMap<Class, u32>>,
     cache: Option<Cache>,
     engines: Mutex<BTreeMap<(Class, bool), Arc<AgentEngine>>>,
     /// One entry for each component and engine: the compiling of one waits for itself only.
@@ -93,6 +95,12 @@ pub enum LoadError {
         /// The most.
         most: u64,
     },
+    /// The host has no folder to keep components in.
+    #[error("there is no data folder to keep it in")]
+    NoFolder,
+    /// The folder did not take it.
+    #[error("it could not be kept: {0}")]
+    NotKept(String),
     /// There is no component of that digest in the store.
     #[error("there is no component {0} here; bring it with swarmctl wasm push")]
     Unknown(Digest),
@@ -113,23 +121,41 @@ impl Host {
     /// A host without components.
     ///
     /// # Errors
-    /// The folder cannot be used, or more agents are wanted than fit ([`TooManyAgents`]).
+    /// The folder cannot be used.
     pub fn new(options: HostOptions) -> io::Result<Self> {
-        for (class, wanted) in &options.agents {
-            Capacity::of(*class)
-                .check(*wanted)
-                .map_err(io::Error::other)?;
-        }
         let cache = match &options.folder {
             Some(folder) => Some(Cache::open(folder.join("compiled"))?),
             None => None,
         };
         Ok(Self(Arc::new(Inner {
             options,
+            room: Mutex::default(),
             cache,
             engines: Mutex::default(),
             components: Mutex::default(),
         })))
+    }
+
+    /// Has room made for so many agents of a class, and a quarter more for those that take over from others. Without it there
+    /// is room for 1000, or for as many as fit.
+    ///
+    /// # Errors
+    /// [`TooManyAgents`]: they do not fit into the process, or an engine was made already that has less room.
+    pub fn reserve(&self, class: Class, agents: u32) -> Result<(), TooManyAgents> {
+        let capacity = Capacity::of(class);
+        capacity.check(agents)?;
+        let engines = self.0.engines.lock();
+        let made = engines.values().filter(|engine| engine.class == class);
+        if let Some(least) = made.map(|engine| engine.agents).min() {
+            return Capacity {
+                agents: least,
+                ..capacity
+            }
+            .check(agents);
+        }
+        let spare = agents.saturating_add(agents / 4).saturating_add(ROOM_SPARE);
+        self.0.room.lock().insert(class, spare.min(capacity.agents));
+        Ok(())
     }
 
     /// Loads a file. Blocks while it compiles; the second time it is quick.
@@ -166,6 +192,24 @@ impl Host {
         self.load(&bytes, class, grants, limits)
     }
 
+    /// Keeps a component, so that manifests can name it by its digest. The digest says whether it is the one that was meant.
+    ///
+    /// # Errors
+    /// [`LoadError::Invalid`] when it is none, [`LoadError::NoFolder`] or [`LoadError::NotKept`] when it cannot be kept.
+    pub fn keep(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
+        let inspection = inspect::inspect(bytes)?;
+        let folder = self.0.options.folder.as_ref().ok_or(LoadError::NoFolder)?;
+        let file = store_file(folder, inspection.digest);
+        let keep = || {
+            std::fs::create_dir_all(folder.join("components"))?;
+            let draft = file.with_extension("part");
+            std::fs::write(&draft, bytes)?;
+            std::fs::rename(&draft, &file)
+        };
+        keep().map_err(|error: io::Error| LoadError::NotKept(error.to_string()))?;
+        Ok(inspection)
+    }
+
     /// Checks and compiles a component. Blocks while it compiles: not for a thread that agents run on.
     ///
     /// # Errors
@@ -177,50 +221,36 @@ impl Host {
         grants: &Grants,
         limits: &Limits,
     ) -> Result<Component, LoadError> {
-        if limits.memory > class.memory_max() {
-            return Err(LoadError::ClassMemory {
-                class,
-                most: class.memory_max(),
-            });
-        }
         let is_metered = limits.turn_fuel.is_some();
         let key = (Digest::of(bytes), class, is_metered);
         let slot = self.0.components.lock().entry(key).or_default().clone();
         // Others that want the same component wait here for the one that compiles it.
         let mut slot = slot.lock();
         let component = match &*slot {
-            Some(component) => component.clone(),
+            Some(component) => {
+                check(component.inspection(), class, grants, limits)?;
+                component.clone()
+            }
             None => {
-                let component = self.compile(bytes, class, is_metered, grants)?;
+                let inspection = inspect::inspect(bytes)?;
+                // Before the costly part.
+                check(&inspection, class, grants, limits)?;
+                let component = self.compile(bytes, inspection, class, is_metered)?;
                 *slot = Some(component.clone());
                 component
             }
         };
         drop(slot);
-        grants.check(component.inspection())?;
-        let needs = component.inspection().memory;
-        if needs > limits.memory {
-            return Err(LoadError::Memory {
-                needs,
-                granted: limits.memory,
-            });
-        }
         Ok(component)
     }
 
     fn compile(
         &self,
         bytes: &[u8],
+        inspection: Inspection,
         class: Class,
         is_metered: bool,
-        grants: &Grants,
     ) -> Result<Component, LoadError> {
-        let inspection = inspect::inspect(bytes)?;
-        // Before the costly part.
-        grants.check(&inspection)?;
-        if inspection.world == World::Durable {
-            return Err(LoadError::Durable);
-        }
         let engine = self.engine(class, is_metered)?;
         let key = CacheKey {
             digest: inspection.digest,
@@ -255,7 +285,7 @@ impl Host {
             return Ok(engine.clone());
         }
         let capacity = Capacity::of(class);
-        let wanted = self.0.options.agents.get(&class).copied();
+        let wanted = self.0.room.lock().get(&class).copied();
         let agents = wanted.unwrap_or(AGENTS_DEFAULT.min(capacity.agents)).max(1);
         capacity.check(agents)?;
         let engine =
@@ -274,6 +304,46 @@ impl Host {
         let file = store_file(self.0.options.folder.as_ref()?, digest);
         file.is_file().then_some(file)
     }
+}
+
+/// Looks at a file as [`Host::load_file`] does, without compiling it.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn check_file(
+    file: &Path,
+    class: Class,
+    grants: &Grants,
+    limits: &Limits,
+) -> Result<Inspection, LoadError> {
+    let inspection = inspect::inspect(&inspect::read(file)?)?;
+    check(&inspection, class, grants, limits)?;
+    Ok(inspection)
+}
+
+fn check(
+    inspection: &Inspection,
+    class: Class,
+    grants: &Grants,
+    limits: &Limits,
+) -> Result<(), LoadError> {
+    grants.check(inspection)?;
+    if inspection.world == World::Durable {
+        return Err(LoadError::Durable);
+    }
+    if limits.memory > class.memory_max() {
+        return Err(LoadError::ClassMemory {
+            class,
+            most: class.memory_max(),
+        });
+    }
+    if inspection.memory > limits.memory {
+        return Err(LoadError::Memory {
+            needs: inspection.memory,
+            granted: limits.memory,
+        });
+    }
+    Ok(())
 }
 
 /// Where a component of this digest lies in a data folder's `wasm` folder.

@@ -151,6 +151,14 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, InvalidComponent> {
     Ok(bytes)
 }
 
+/// Says what a file is.
+///
+/// # Errors
+/// [`InvalidComponent`].
+pub fn inspect_file(file: &Path) -> Result<Inspection, InvalidComponent> {
+    inspect(&read(file)?)
+}
+
 /// Says what a component is. Takes time and memory in proportion to its length.
 ///
 /// # Errors

@@ -33,6 +33,8 @@ pub use class::Class;
 pub use compile::{CompileError, Isolation, compile_stdin};
 pub use digest::Digest;
 pub use grants::{Excess, Grants, Messaging};
-pub use host::{Component, Host, HostOptions, LoadError};
-pub use inspect::{COMPONENT_BYTES_MAX, Inspection, InvalidComponent, World, inspect};
+pub use host::{Component, Host, HostOptions, LoadError, check_file};
+pub use inspect::{
+    COMPONENT_BYTES_MAX, Inspection, InvalidComponent, World, inspect, inspect_file,
+};
 pub use limits::Limits;

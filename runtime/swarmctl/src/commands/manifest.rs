@@ -1,5 +1,6 @@
 //! Reading manifests, and `validate`.
 
+use crate::behaviours::behaviours;
 use crate::cli;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Stop};
@@ -8,12 +9,12 @@ use crate::words::count;
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
-use swarm_runtime::behaviours;
 use swarm_runtime::manifest::{Child, Children, LoadError, Manifest, Rejected, Supervisor};
+use swarm_runtime::node;
 
 /// Reads a manifest; what is wrong with it is the user's to mend, so it is told as such with `exit`.
 pub(crate) fn load(file: &Path, exit: ExitStatus) -> Result<Manifest, Failure> {
-    Manifest::load(file, &behaviours::builtin()).map_err(|error| match error {
+    Manifest::load(file, &behaviours(None)?).map_err(|error| match error {
         LoadError::Unreadable { file, cause, .. } => Failure::file("read", &file, &cause),
         error @ LoadError::TooLong { .. } => Failure::new(
             exit,
@@ -64,6 +65,14 @@ pub(crate) fn validate(output: Output, manifest: &cli::Manifest) -> Result<ExitS
         .or(manifest.file.as_deref())
         .unwrap_or(Path::new(""));
     let manifest = load(file, ExitStatus::CheckFailed)?;
+    node::compile_all(&manifest.root, &behaviours(None)?).map_err(|bad| {
+        Failure::new(
+            ExitStatus::CheckFailed,
+            "bad-component",
+            bad.to_string(),
+            format!("mend it, then swarmctl validate {}", file.display()),
+        )
+    })?;
     let (supervisors, agents) = size(&manifest.root);
     let valid = Valid {
         valid: true,

@@ -16,5 +16,6 @@ pub(crate) mod status;
 pub(crate) mod tree;
 pub(crate) mod up;
 pub(crate) mod version;
+pub(crate) mod wasm;
 pub(crate) mod watch;
 pub(crate) mod whatif;

@@ -3,6 +3,7 @@
 use super::reload::Reload;
 use super::{config, fipa, log, manifest};
 use crate::agent_threads::AgentThreads;
+use crate::behaviours::behaviours;
 use crate::cli::{Global, Up};
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Stop};
@@ -13,7 +14,6 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use swarm_runtime::api::ApiServer;
-use swarm_runtime::behaviours;
 use swarm_runtime::config::{API_DEFAULT, Origin, Settings};
 use swarm_runtime::data::DataFolder;
 use swarm_runtime::manifest::Manifest;
@@ -52,8 +52,11 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
             error.next_step(),
         )
     })?;
-    let mut options =
-        NodeOptions::new(settings.name.value.clone(), manifest, behaviours::builtin());
+    let mut options = NodeOptions::new(
+        settings.name.value.clone(),
+        manifest,
+        behaviours(Some(data.path()))?,
+    );
     options.data = Some(data.path().to_owned());
     let threads = AgentThreads::start()?;
     let node = {

@@ -2,6 +2,7 @@
 
 use super::{Ended, How, Run};
 use crate::agent_threads::AgentThreads;
+use crate::behaviours::behaviours;
 use crate::cli::Dispatch;
 use crate::commands::{log, manifest};
 use crate::exit::ExitStatus;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use swarm_actors::System;
 use swarm_protocols::Name;
 use swarm_runtime::api::types::NodeState;
-use swarm_runtime::behaviours;
 use swarm_runtime::dispatch::Desk;
 use swarm_runtime::node::{Node, NodeOptions};
 
@@ -44,7 +44,7 @@ impl Embedded {
             Some(name) => name.value.clone(),
             None => Name::new(NAME).expect("it is a name"),
         };
-        let mut options = NodeOptions::new(name, manifest, behaviours::builtin());
+        let mut options = NodeOptions::new(name, manifest, behaviours(None)?);
         options.seed = asked.seed;
         let threads = AgentThreads::start()?;
         let node = {
