@@ -46,6 +46,15 @@
 //! # Ok(()) }
 //! ```
 
+pub mod builtin;
+#[cfg(feature = "http-fetch")]
+pub mod fetch;
+#[cfg(feature = "mcp")]
+pub mod mcp;
+
+#[cfg(feature = "http")]
+mod http;
+
 mod access;
 mod audit;
 mod error;
@@ -61,6 +70,8 @@ pub use access::{Access, CallOptions, KEY_BYTES_MAX};
 pub use audit::{AuditRecord, Outcome};
 pub use error::{Effect, REASON_BYTES_MAX, Side, ToolError};
 pub use grant::{Arguments, BadGrant, GRANTS_MAX, Grants};
+#[cfg(feature = "http")]
+pub use http::Trust;
 pub use name::{BadName, Caller, ToolName, ToolPattern};
 pub use registry::{RegisterError, Tools, ToolsOptions};
 pub use schema::{BadSchema, SCHEMA_BYTES_MAX};

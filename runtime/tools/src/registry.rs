@@ -213,6 +213,21 @@ impl Tools {
         self.0.running.wait().await;
     }
 
+    /// Replaces all tools of a server at once. Calls of the old ones go on. Returns how many there are now: as many as the
+    /// bound of all tools leaves room for.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn replace(&self, server: &swarm_protocols::Name, tools: Vec<Known>) -> usize {
+        let prefix = format!("{server}/");
+        let mut all = self.0.known.write();
+        all.retain(|name, _| !name.as_str().starts_with(&prefix));
+        let room = TOOLS_MAX.saturating_sub(all.len());
+        let before = all.len();
+        for tool in tools.into_iter().take(room) {
+            all.insert(tool.name.clone(), Arc::new(tool));
+        }
+        all.len() - before
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Known>> {
         let name = ToolName::new(name).ok()?;
         self.0.known.read().get(&name).cloned()
