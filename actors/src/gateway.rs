@@ -31,6 +31,15 @@ impl System {
         *self.gateway().write() = gateway;
     }
 
+    /// The name of the platform that this system is to others: its gateway's, or else the node's.
+    #[must_use]
+    pub fn platform(&self) -> String {
+        match &*self.gateway().read() {
+            Some(gateway) => gateway.platform().to_owned(),
+            None => self.node().to_string(),
+        }
+    }
+
     /// The agent of this system that an AID names. Before the last `@` stands a registered name, in any case, or a path such
     /// as `/pool/worker-1`; what stands behind it is not looked at.
     #[must_use]

@@ -248,8 +248,18 @@ impl<M: Message> AgentRef<M> {
         make: impl FnOnce(ReplyTo<T>) -> M,
         within: Duration,
     ) -> Result<T, AskError> {
+        self.ask_stamped(make, within, |letter| letter).await
+    }
+
+    /// The same with a letter that says more, such as who asks.
+    pub(crate) async fn ask_stamped<T: Send + 'static>(
+        &self,
+        make: impl FnOnce(ReplyTo<T>) -> M,
+        within: Duration,
+        stamp: impl FnOnce(Letter<M>) -> Letter<M>,
+    ) -> Result<T, AskError> {
         let (port, hold, answer) = held_ask_pair();
-        let mut letter = Letter::new(Body::Message(make(port)), 0);
+        let mut letter = stamp(Letter::new(Body::Message(make(port)), 0));
         letter.ask = Some(hold);
         match self.0.post(letter, None) {
             Ok(()) => answer.within(&self.0.core().system, within).await,
@@ -488,8 +498,16 @@ impl AnyRef {
         message: AclMessage,
         within: Duration,
     ) -> Result<AclMessage, AskError> {
+        let letter = self.0.core().plain_letter(Body::Acl(Arc::new(message)));
+        self.ask_letter(letter, within).await
+    }
+
+    pub(crate) async fn ask_letter(
+        &self,
+        mut letter: AclLetter,
+        within: Duration,
+    ) -> Result<AclMessage, AskError> {
         let (port, answer) = ask_pair();
-        let mut letter = self.0.core().plain_letter(Body::Acl(Arc::new(message)));
         letter.ask = Some(AclAsker(port).into());
         match tokio::time::timeout(within, async {
             self.send_acl_letter(letter).await?;

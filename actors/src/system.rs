@@ -15,6 +15,7 @@ use crate::outgoing::Outgoing;
 use crate::recorder::CrashReport;
 use crate::reference::{AgentRef, AnyCell, AnyRef};
 use crate::registry::{Cells, Names};
+use crate::services::{Services, is_service};
 use crate::signal::MonitorId;
 use crate::spec::Plan;
 use crate::sync_plain::{Mutex, RwLock};
@@ -110,6 +111,7 @@ impl Drop for Owner {
                 tree.supervisor().kill();
             }
             drop(tree);
+            inner.services.kill();
             inner.cells.clear();
             // A kept message may hold a reference to an agent, and so to the system.
             inner.dead_letters.purge_all();
@@ -153,6 +155,8 @@ struct Inner {
     dead_letters: DeadLetters,
     /// The way to agents of other platforms, while there is one.
     gateway: RwLock<Option<Arc<dyn AclGateway>>>,
+    /// The node's own agents.
+    services: Services,
     crashes: Mutex<VecDeque<Arc<CrashReport>>>,
     timers: Arc<Timers>,
     alarms: Alarms,
@@ -205,6 +209,7 @@ impl System {
             events: EventStream::new(options.event_history),
             dead_letters: DeadLetters::new(options.dead_letters),
             gateway: RwLock::new(None),
+            services: Services::default(),
             crashes: Mutex::new(VecDeque::new()),
             timers: timers.clone(),
             alarms: Alarms::new(runtime.clone()),
@@ -365,24 +370,27 @@ impl System {
         self.0.groups.list()
     }
 
-    /// All agents.
+    /// All agents of the tree; the node's own are [`System::service_agents`].
     #[must_use]
     pub fn agents(&self) -> Vec<AnyRef> {
-        self.0.cells.all()
+        let mut agents = self.0.cells.all();
+        agents.retain(|agent| !is_service(agent.path()));
+        agents
     }
 
-    /// How many agents there are.
+    /// How many agents there are, the node's own among them.
     #[must_use]
     pub fn agent_count(&self) -> usize {
         self.0.cells.len()
     }
 
-    /// All agents and supervisors, in order of path. Plain ractor children are known to their supervisor only.
+    /// All agents and supervisors of the tree, in order of path. Plain ractor children are known to their supervisor only.
     #[must_use]
     pub fn actors(&self) -> Vec<ActorInfo> {
         let mut actors: Vec<ActorInfo> = self.agents().iter().map(AnyRef::info).collect();
         let supervisors = self.0.supervisors.read();
-        actors.extend(supervisors.iter().map(|(path, line)| ActorInfo {
+        let of_the_tree = supervisors.iter().filter(|(path, _)| !is_service(path));
+        actors.extend(of_the_tree.map(|(path, line)| ActorInfo {
             path: path.clone(),
             kind: "supervisor".to_owned(),
             state: line.state,
@@ -403,8 +411,12 @@ impl System {
 
     /// The supervisor at a place in the tree. Asks its way down from the root.
     pub async fn supervisor(&self, path: &Path) -> Option<SupervisorRef> {
-        let mut at = self.tree()?;
-        for segment in path.segments() {
+        let (mut at, above) = if is_service(path) {
+            (self.services()?, 1)
+        } else {
+            (self.tree()?, 0)
+        };
+        for segment in path.segments().skip(above) {
             let name = Name::new(segment).ok()?;
             at = at.which_child(name).await.ok()?.child?.supervisor()?;
         }
@@ -697,6 +709,10 @@ impl System {
                 reason: reason.into(),
             },
         );
+    }
+
+    pub(crate) fn services_slot(&self) -> &Services {
+        &self.0.services
     }
 
     pub(crate) fn gateway(&self) -> &RwLock<Option<Arc<dyn AclGateway>>> {

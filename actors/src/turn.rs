@@ -107,16 +107,8 @@ impl<A: Agent> Turn<'_, A> {
     }
 
     #[inline]
-    fn stamp<M>(&self, mut letter: Letter<M>) -> Letter<M> {
-        letter.sender = self.cell.core.address.into();
-        if let Some(trace) = self.trace() {
-            letter
-                .extra
-                .get_or_insert_default()
-                .trace
-                .get_or_insert(trace);
-        }
-        letter
+    fn stamp<M>(&self, letter: Letter<M>) -> Letter<M> {
+        stamped(letter, self.cell.core.address, self.trace())
     }
 
     /// Sends a message when the turn commits. If the receiver's mailbox is full then, its policy decides; a send that waits
@@ -272,7 +264,9 @@ impl<A: Agent> Turn<'_, A> {
             return Err(AskError::ToSelf);
         }
         self.commit().await;
-        to.ask(make, within).await
+        let (sender, trace) = (self.cell.core.address, self.trace());
+        to.ask_stamped(make, within, move |letter| stamped(letter, sender, trace))
+            .await
     }
 
     /// Asks another agent in ACL; otherwise as [`Turn::ask`].
@@ -290,7 +284,8 @@ impl<A: Agent> Turn<'_, A> {
         }
         message.sender.get_or_insert_with(|| self.aid());
         self.commit().await;
-        to.ask_acl(message, within).await
+        let letter = self.stamp(self.cell.core.plain_letter(Body::Acl(Arc::new(message))));
+        to.ask_letter(letter, within).await
     }
 
     async fn commit(&mut self) {
@@ -497,7 +492,7 @@ impl<A: Agent> Turn<'_, A> {
         self.cell.core.pid().incarnation
     }
 
-    /// This agent's AID: `NAME@NODE`, with its registered name or else its path's last name.
+    /// This agent's AID: its registered name, or else its path, `@` the platform; [`System::agent_of`] finds it again.
     #[must_use]
     pub fn aid(&self) -> Aid {
         self.cell.aid()
@@ -541,4 +536,17 @@ impl<A: Agent> Turn<'_, A> {
     pub fn random(&self) -> u64 {
         self.cell.core.system.random()
     }
+}
+
+/// The letter with who sent it, and in which trace.
+fn stamped<M>(mut letter: Letter<M>, sender: Address, trace: Option<TraceContext>) -> Letter<M> {
+    letter.sender = sender.into();
+    if let Some(trace) = trace {
+        letter
+            .extra
+            .get_or_insert_default()
+            .trace
+            .get_or_insert(trace);
+    }
+    letter
 }

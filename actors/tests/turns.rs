@@ -387,3 +387,20 @@ async fn many_restarts_in_one_go_all_get_their_shell() {
     }
     assert!(world.system.crash_reports().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_ask_out_of_a_turn_says_who_asks() {
+    let world = World::with(vec![
+        ("a", kind(Counter::default)),
+        ("b", kind(Counter::default)),
+    ])
+    .await;
+    let (a, b) = (world.agent("a"), world.agent("b"));
+    let asked = a.ask(|reply| Count::AskOther(b.clone(), reply), SECOND);
+    assert_eq!(asked.await, Ok(0));
+    let heard = b.any().detail().recorder;
+    assert_eq!(heard.last().map(|record| record.sender), {
+        let low = a.any().address().0 as u64;
+        Some(low)
+    });
+}

@@ -72,5 +72,5 @@ pub use spec::{
 };
 pub use supervisor::{
     Args, CallError, ChildEntry, ChildKey, ChildStarted, ChildState, Counts, Link, Root, SpecView,
-    SupervisorChild, SupervisorRef, start_root,
+    SupervisorChild, SupervisorRef, start_root, start_root_at,
 };

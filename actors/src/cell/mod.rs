@@ -248,15 +248,11 @@ impl<A: Agent> Cell<A> {
     }
 
     pub(crate) fn aid(&self) -> Aid {
-        let local = self
-            .plan()
-            .registered
-            .clone()
-            .or_else(|| self.core.path.name());
-        let node = self.core.system.node();
-        Aid::named(match local {
-            Some(local) => format!("{local}@{node}"),
-            None => format!("root@{node}"),
+        let system = &self.core.system;
+        let platform = system.platform();
+        Aid::named(match &self.plan().registered {
+            Some(name) => format!("{name}@{platform}"),
+            None => format!("{}@{platform}", self.core.path),
         })
     }
 

@@ -12,7 +12,7 @@ mod start;
 pub use call::{Args, CallError, ChildEntry, ChildKey, ChildStarted, ChildState, Counts, SpecView};
 pub use handle::SupervisorRef;
 pub use link::Link;
-pub use root::{Root, start_root};
+pub use root::{Root, start_root, start_root_at};
 pub use start::SupervisorChild;
 
 #[cfg(feature = "scenario")]

@@ -22,10 +22,27 @@ pub struct Root {
 /// # Errors
 /// Why it did not start; whatever had been started was stopped again, in reverse order.
 pub async fn start_root(env: Env, init: impl SupervisorInit) -> Result<Root, StartError> {
-    start_root_child(env, &SupervisorChild::new(init)).await
+    start_root_at(env, Path::root(), init).await
 }
 
+/// Starts a tree whose top is called `path` instead of `/`: one beside another, with names that cannot meet.
+///
+/// # Errors
+/// As [`start_root`].
+pub async fn start_root_at(
+    env: Env,
+    path: Path,
+    init: impl SupervisorInit,
+) -> Result<Root, StartError> {
+    start_top(env, path, &SupervisorChild::new(init)).await
+}
+
+#[cfg(feature = "scenario")]
 pub(crate) async fn start_root_child(env: Env, start: &dyn StartChild) -> Result<Root, StartError> {
+    start_top(env, Path::root(), start).await
+}
+
+async fn start_top(env: Env, path: Path, start: &dyn StartChild) -> Result<Root, StartError> {
     let (ended, end) = watch::channel(None);
     let above = Arc::new(Above {
         supervisor: Pid {
@@ -35,7 +52,7 @@ pub(crate) async fn start_root_child(env: Env, start: &dyn StartChild) -> Result
         env,
         to: Target::Root(ended),
     });
-    let link = Link::new(above, Path::root(), StartKey::default(), Given::default());
+    let link = Link::new(above, path, StartKey::default(), Given::default());
     let started = start.start(link).await?;
     let Some(supervisor) = started.child.supervisor() else {
         unreachable!("the start function of a root makes a supervisor");
@@ -47,7 +64,7 @@ pub(crate) async fn start_root_child(env: Env, start: &dyn StartChild) -> Result
 }
 
 impl Root {
-    /// The supervisor at `/`.
+    /// The supervisor at the top.
     #[must_use]
     pub fn supervisor(&self) -> SupervisorRef {
         self.supervisor.clone()
