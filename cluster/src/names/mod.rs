@@ -1,1 +1,22 @@
-//! Names and groups over the cluster: replicated tables, pure.
+//! Names and groups over the cluster: tables that every node holds whole, pure.
+//!
+//! [`Names`] is a function of (state, event, now). Each node writes only its own entries, numbered in order; the others copy them. So two
+//! copies of one node's entries never contradict each other, they are only more or less recent, and any node can bring any other up to date.
+//! A name may still be claimed on two nodes at once, because nobody asks a majority: then every node picks the same winner, and the loser
+//! is told before it is stopped. Lookups are answered from memory and may be stale; who needs certainty asks the owner.
+//!
+//! What it refuses to do: to promise that a name has one holder during a partition. That takes a lease.
+
+mod entry;
+mod log;
+mod sync;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use entry::{Claim, Holder, Stamp};
+pub use table::{
+    Class, Decision, Event, NameChange, Names, NamesCounters, NamesParameters, RegisterError,
+};
+pub use wire::NamesWireError;

@@ -1,0 +1,101 @@
+//! The messages of names. Versioned, bounded, parsed whole.
+
+use super::log::Written;
+use crate::identity::BootId;
+use serde::{Deserialize, Serialize};
+
+pub(super) const VERSION: u8 = 1;
+/// The most entries in one delta. With names of full length it is 160 KiB, with usual ones 25.
+pub(super) const DELTA_ENTRIES_MAX: usize = 512;
+/// The most nodes in one digest or pull.
+pub(super) const OWNERS_MAX: usize = 65_536;
+
+/// Why bytes are no message of names. Nothing took effect; the same bytes fail again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NamesWireError {
+    /// There is not even a version.
+    #[error("the message is empty")]
+    Empty,
+    /// Another version.
+    #[error("version {found} of the message is not {VERSION}")]
+    Version {
+        /// The version it says.
+        found: u8,
+    },
+    /// It does not parse.
+    #[error("the message is malformed: {0}")]
+    Malformed(#[from] postcard::Error),
+    /// It says that it has more than may be, or goes on behind its end.
+    #[error("the message is longer than it may be")]
+    TooLong,
+}
+
+/// How far a copy of one node's entries goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) owner: BootId,
+    pub(super) version: u64,
+}
+
+/// A part of one node's entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Delta {
+    pub(super) owner: BootId,
+    /// The sender's floor for this owner.
+    pub(super) floor: u64,
+    /// What the receiver had said that it knows.
+    pub(super) from: u64,
+    /// What it knows with this.
+    pub(super) upto: u64,
+    pub(super) entries: Vec<Written>,
+    /// Whether there is more behind `upto`.
+    pub(super) more: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Message {
+    /// The sender has written. With the entries when they are few, without when the receiver had better fetch them.
+    Written {
+        delta: Delta,
+        is_whole: bool,
+    },
+    /// A digest of all that the sender knows. Whoever knows something else answers with what it knows.
+    Check {
+        digest: u64,
+    },
+    /// All that the sender knows.
+    Digest {
+        known: Vec<Known>,
+        wants_answer: bool,
+    },
+    /// What the sender wants the rest of.
+    Pull {
+        known: Vec<Known>,
+    },
+    Delta(Delta),
+}
+
+pub(super) fn encode(message: &Message) -> Vec<u8> {
+    postcard::to_extend(message, vec![VERSION]).unwrap_or_default()
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Message, NamesWireError> {
+    let body = match bytes.split_first() {
+        None => return Err(NamesWireError::Empty),
+        Some((&VERSION, body)) => body,
+        Some((&found, _)) => return Err(NamesWireError::Version { found }),
+    };
+    let (message, rest) = postcard::take_from_bytes::<Message>(body)?;
+    let is_bounded = match &message {
+        Message::Written { delta, .. } | Message::Delta(delta) => {
+            delta.entries.len() <= DELTA_ENTRIES_MAX
+        }
+        Message::Digest { known, .. } | Message::Pull { known } => known.len() <= OWNERS_MAX,
+        Message::Check { .. } => true,
+    };
+    if rest.is_empty() && is_bounded {
+        Ok(message)
+    } else {
+        Err(NamesWireError::TooLong)
+    }
+}
