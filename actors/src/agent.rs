@@ -35,6 +35,16 @@ pub trait Message: Send + 'static {
     {
         None
     }
+
+    /// How it travels to other nodes: [`MessageCodec::postcard`](crate::MessageCodec::postcard) for a type that serde knows. Without
+    /// one, agents with this message type take ACL messages from other nodes, and none of this type.
+    #[must_use]
+    fn codec() -> Option<crate::MessageCodec<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// The message type of an agent that only speaks ACL.

@@ -37,13 +37,21 @@ pub enum AskError {
     /// An agent cannot wait for itself.
     #[error("an agent cannot ask itself")]
     ToSelf,
+    /// The agent's node was lost, or cannot be reached. The outcome is unknown: the request may have been handled. Retry only what
+    /// may be done twice.
+    #[error("the agent's node cannot be reached; the request may have been handled")]
+    Unreachable,
 }
 
 enum State<T> {
     Waiting(Option<Waker>),
     Answered(Result<T, AskError>),
     Taken,
+    /// The asker is on another node: the answer goes there.
+    Forward(Forward<T>),
 }
+
+type Forward<T> = Box<dyn FnOnce(Result<T, AskError>) + Send>;
 
 pub(crate) struct Slot<T> {
     place: Mutex<Place<T>>,
@@ -74,6 +82,9 @@ pub(crate) trait AskSlot: Send + Sync {
     /// It was not.
     fn unstage(&self);
 
+    /// Whether nobody waits any more.
+    fn is_over(&self) -> bool;
+
     /// Where an ACL answer goes, if this asker waits for one.
     fn acl_port(&self) -> Option<ReplyTo<AclMessage>> {
         None
@@ -98,6 +109,10 @@ impl AskSlot for AclAsker {
 
     fn unstage(&self) {}
 
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+
     fn acl_port(&self) -> Option<ReplyTo<AclMessage>> {
         Some(self.0.clone())
     }
@@ -111,17 +126,28 @@ impl<T> Slot<T> {
 
     /// Only the first answer counts. A later one is dropped without the lock, as it is the agent's own code.
     fn settle_in(&self, mut place: MutexGuard<'_, Place<T>>, answer: Result<T, AskError>) {
-        if let State::Waiting(waker) = &mut place.state {
-            let waker = waker.take();
-            place.state = State::Answered(answer);
-            self.is_settled.store(true, Ordering::Release);
-            drop(place);
-            if let Some(waker) = waker {
-                waker.wake();
+        match &mut place.state {
+            State::Waiting(waker) => {
+                let waker = waker.take();
+                place.state = State::Answered(answer);
+                self.is_settled.store(true, Ordering::Release);
+                drop(place);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
             }
-        } else {
-            drop(place);
-            drop(answer);
+            State::Forward(_) => {
+                let forward = std::mem::replace(&mut place.state, State::Taken);
+                self.is_settled.store(true, Ordering::Release);
+                drop(place);
+                if let State::Forward(forward) = forward {
+                    forward(answer);
+                }
+            }
+            State::Answered(_) | State::Taken => {
+                drop(place);
+                drop(answer);
+            }
         }
     }
 
@@ -153,6 +179,10 @@ impl<T: Send> AskSlot for Slot<T> {
     fn unstage(&self) {
         let staged = self.place.lock().staged.take();
         drop(staged);
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_settled.load(Ordering::Acquire)
     }
 }
 
@@ -193,7 +223,17 @@ impl AskHold {
 
 impl From<AclAsker> for AskHold {
     fn from(asker: AclAsker) -> Self {
-        Self(Arc::new(asker))
+        Self::of(asker)
+    }
+}
+
+impl AskHold {
+    pub(crate) fn of(slot: impl AskSlot + 'static) -> Self {
+        Self(Arc::new(slot))
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_over()
     }
 }
 
@@ -216,6 +256,26 @@ impl<T: Send + 'static> ReplyTo<T> {
         if let Some(slot) = &self.0 {
             slot.settle(Ok(value));
         }
+    }
+
+    /// A place whose answer goes to `forward`, for an asker on another node; and the runtime's hold on it.
+    pub(crate) fn forwarding(
+        forward: impl FnOnce(Result<T, AskError>) + Send + 'static,
+    ) -> (Self, AskHold) {
+        let slot = Slot::with_ports(2);
+        slot.place.lock().state = State::Forward(Box::new(forward));
+        let slot = Arc::new(slot);
+        (Self(Some(slot.clone())), AskHold(slot))
+    }
+
+    pub(crate) fn fail(&self, error: AskError) {
+        if let Some(slot) = &self.0 {
+            slot.settle(Err(error));
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.as_ref().is_none_or(|slot| AskSlot::is_over(&**slot))
     }
 
     /// Lays the answer beside the place where it will count, so that the commit has nothing to allocate or to copy. Handed
@@ -303,9 +363,25 @@ impl<T> Future for Answer<T> {
             }
             State::Answered(_) => match std::mem::replace(&mut place.state, State::Taken) {
                 State::Answered(answer) => Poll::Ready(answer),
-                State::Waiting(_) | State::Taken => unreachable!("just seen to be answered"),
+                State::Waiting(_) | State::Taken | State::Forward(_) => {
+                    unreachable!("just seen to be answered")
+                }
             },
-            State::Taken => Poll::Ready(Err(AskError::NoReply)),
+            State::Taken | State::Forward(_) => Poll::Ready(Err(AskError::NoReply)),
+        }
+    }
+}
+
+impl<T> Drop for Answer<T> {
+    /// Who no longer waits is no longer answered.
+    fn drop(&mut self) {
+        if !self.0.is_settled.load(Ordering::Acquire) {
+            let mut place = self.0.place.lock();
+            let before = std::mem::replace(&mut place.state, State::Taken);
+            self.0.is_settled.store(true, Ordering::Release);
+            drop(place);
+            // An answer that has just come is the answerer's own code when it is dropped.
+            drop(before);
         }
     }
 }

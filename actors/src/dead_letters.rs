@@ -34,8 +34,10 @@ pub enum DeathCause {
     Refused,
     /// There is no such receiver.
     NoReceiver,
-    /// A hook refused it.
+    /// A hook refused it, or its receiver's node cannot read it.
     Rejected(String),
+    /// Its receiver's node was lost, or cannot be reached. It may have arrived.
+    Unreachable,
 }
 
 impl DeathCause {
@@ -52,6 +54,7 @@ impl DeathCause {
             Self::Refused => "refused",
             Self::NoReceiver => "no-receiver",
             Self::Rejected(_) => "rejected",
+            Self::Unreachable => "unreachable",
         }
     }
 }

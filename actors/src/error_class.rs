@@ -94,11 +94,12 @@ impl Classify for NotSent {
                 Recovery::BreakCircuit,
             ),
             Self::Ended => class(ErrorKind::Runtime, Severity::Error, Recovery::FailOver),
-            Self::Rejected(_) => class(
+            Self::Rejected(_) | Self::NotCarried(_) => class(
                 ErrorKind::Configuration,
                 Severity::Warning,
                 Recovery::Reload,
             ),
+            Self::Unreachable => class(ErrorKind::Network, Severity::Error, Recovery::FailOver),
         }
     }
 }
@@ -126,6 +127,7 @@ impl Classify for AskError {
                 Recovery::BreakCircuit,
             ),
             Self::Full => class(ErrorKind::Resource, Severity::Warning, Recovery::Retry),
+            Self::Unreachable => class(ErrorKind::Network, Severity::Error, Recovery::FailOver),
             Self::ToSelf => class(ErrorKind::Configuration, Severity::Error, Recovery::Reload),
         }
     }

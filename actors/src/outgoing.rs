@@ -74,12 +74,13 @@ impl<M: crate::Message> OutLetter<M> {
     }
 }
 
-fn cause_of(why: NotSent) -> DeathCause {
+pub(crate) fn cause_of(why: NotSent) -> DeathCause {
     match why {
         NotSent::Full => DeathCause::Overloaded,
         NotSent::Refused => DeathCause::Refused,
         NotSent::Ended => DeathCause::ReceiverEnded,
-        NotSent::Rejected(reason) => DeathCause::Rejected(reason),
+        NotSent::Rejected(reason) | NotSent::NotCarried(reason) => DeathCause::Rejected(reason),
+        NotSent::Unreachable => DeathCause::Unreachable,
     }
 }
 

@@ -6,11 +6,13 @@ use crate::cell::core::{CellCore, Watcher};
 use crate::info::ActorInfo;
 use crate::letter::{Body, Extra, Letter};
 use crate::mailbox::{Gate, Reservation};
+use crate::remote::{Arriving, RemoteCell};
 use crate::signal::{Down, Exit, Signal, WatchEvent};
 use crate::spec::WhenFull;
 use std::any::Any;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -63,6 +65,12 @@ pub enum NotSent {
     /// A hook refused the message. Retrying the same is of no use.
     #[error("refused by a hook: {0}")]
     Rejected(String),
+    /// The agent's node cannot be reached. Retry when it can.
+    #[error("the agent's node cannot be reached")]
+    Unreachable,
+    /// It cannot be sent to another node: too large, or of a type without a codec. Retrying the same is of no use.
+    #[error("cannot be sent to another node: {0}")]
+    NotCarried(String),
 }
 
 impl NotSent {
@@ -78,7 +86,8 @@ impl From<NotSent> for AskError {
     fn from(why: NotSent) -> Self {
         match why {
             NotSent::Full => Self::Full,
-            NotSent::Refused | NotSent::Rejected(_) => Self::Refused,
+            NotSent::Refused | NotSent::Rejected(_) | NotSent::NotCarried(_) => Self::Refused,
+            NotSent::Unreachable => Self::Unreachable,
             NotSent::Ended => Self::NoProc,
         }
     }
@@ -140,6 +149,15 @@ pub(crate) trait Receive<M>: AnyCell {
 /// A cell as those see it who don't.
 pub(crate) trait AnyCell: Send + Sync + 'static {
     fn core(&self) -> &CellCore;
+    /// Whether it stands for a cell of another node.
+    fn remote(&self) -> Option<&RemoteCell> {
+        None
+    }
+    /// A letter from another node. What has to wait for room goes on in what this gives.
+    fn arrive(
+        self: Arc<Self>,
+        arriving: Arriving,
+    ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
     fn push_acl(
         &self,
         letter: &mut Option<AclLetter>,
@@ -463,9 +481,14 @@ impl AnyRef {
         self.0.depth()
     }
 
-    /// The same agent with its message type, if it is of that type.
+    /// The same agent with its message type, if it is of that type. Of an agent of another node only that node knows its type: any
+    /// that has a codec is taken, and a message of another type becomes a dead letter there.
     #[must_use]
     pub fn typed<M: Message>(&self) -> Option<AgentRef<M>> {
+        if self.0.remote().is_some() {
+            let remote = self.0.clone().as_any().downcast::<RemoteCell>().ok()?;
+            return remote.typed();
+        }
         self.0.core().typed::<M>()
     }
 
@@ -599,7 +622,7 @@ impl AnyRef {
     pub fn monitor(&self) -> oneshot::Receiver<Down> {
         let (sender, receiver) = oneshot::channel();
         let core = self.0.core();
-        core.monitor(core.system.monitor_id(), Watcher::Outside(sender));
+        self.set_monitor(core.system.monitor_id(), Watcher::Outside(sender));
         receiver
     }
 
@@ -608,7 +631,7 @@ impl AnyRef {
     #[must_use]
     pub fn watch(&self) -> tokio::sync::mpsc::Receiver<WatchEvent> {
         let (sender, receiver) = tokio::sync::mpsc::channel(64);
-        self.0.core().watch(Watcher::Stream(sender));
+        self.set_watch(Watcher::Stream(sender));
         receiver
     }
 

@@ -54,6 +54,8 @@ impl Names {
 #[derive(Default)]
 pub(crate) struct Cells {
     cells: RwLock<HashMap<Path, AnyRef, Fixed>>,
+    /// By address, once there is a transport: other nodes know agents by it. Locked within `cells`' lock.
+    by_address: RwLock<Option<HashMap<Address, AnyRef, Fixed>>>,
 }
 
 impl Cells {
@@ -62,14 +64,37 @@ impl Cells {
     }
 
     pub(crate) fn put(&self, cell: AnyRef) {
-        self.cells.write().insert(cell.path().clone(), cell);
+        let mut cells = self.cells.write();
+        if let Some(by_address) = &mut *self.by_address.write() {
+            by_address.insert(cell.address(), cell.clone());
+        }
+        let before = cells.insert(cell.path().clone(), cell);
+        drop(cells);
+        drop(before);
+    }
+
+    /// From now on cells are found by their addresses too.
+    pub(crate) fn index(&self) {
+        let cells = self.cells.write();
+        let all = cells.values().map(|cell| (cell.address(), cell.clone()));
+        *self.by_address.write() = Some(all.collect());
+    }
+
+    pub(crate) fn find(&self, address: Address) -> Option<AnyRef> {
+        self.by_address.read().as_ref()?.get(&address).cloned()
     }
 
     pub(crate) fn remove(&self, path: &Path, address: Address) {
         let mut cells = self.cells.write();
         if cells.get(path).is_some_and(|c| c.address() == address) {
             let removed = cells.remove(path);
+            let indexed = self
+                .by_address
+                .write()
+                .as_mut()
+                .and_then(|by_address| by_address.remove(&address));
             drop(cells);
+            drop(indexed);
             // Possibly the last reference, with the agent's own code in its drop.
             drop(removed);
         }
@@ -77,7 +102,8 @@ impl Cells {
 
     pub(crate) fn clear(&self) {
         let all = std::mem::take(&mut *self.cells.write());
-        drop(all);
+        let indexed = self.by_address.write().as_mut().map(std::mem::take);
+        drop((all, indexed));
     }
 
     pub(crate) fn all(&self) -> Vec<AnyRef> {

@@ -15,11 +15,13 @@ use crate::outgoing::Outgoing;
 use crate::recorder::CrashReport;
 use crate::reference::{AgentRef, AnyCell, AnyRef};
 use crate::registry::{Cells, Names};
+use crate::remote::Remotes;
 use crate::services::{Services, is_service};
 use crate::signal::MonitorId;
 use crate::spec::Plan;
 use crate::sync_plain::{Mutex, RwLock};
 use crate::timers::{TimerId, Timers};
+use crate::transport::{Place, Transport};
 use crate::watchdog::{self, WATCHDOG_INTERVAL_DEFAULT, Watchdog};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -113,6 +115,9 @@ impl Drop for Owner {
             drop(tree);
             inner.services.kill();
             inner.cells.clear();
+            if let Some(remotes) = inner.remotes.get() {
+                remotes.clear();
+            }
             // A kept message may hold a reference to an agent, and so to the system.
             inner.dead_letters.purge_all();
             for task in inner.background.lock().drain(..) {
@@ -167,6 +172,8 @@ struct Inner {
     /// One start of a tree at a time: it takes as long as the inits in it.
     starting: tokio::sync::Mutex<()>,
     background: Mutex<Vec<JoinHandle<()>>>,
+    /// Other nodes, where there is a transport.
+    remotes: OnceLock<Arc<Remotes>>,
 }
 
 /// What is known of a supervisor from its reports.
@@ -219,6 +226,7 @@ impl System {
             tree: Mutex::new(None),
             starting: tokio::sync::Mutex::new(()),
             background: Mutex::new(Vec::new()),
+            remotes: OnceLock::new(),
             runtime: runtime.clone(),
             still: Still {
                 options,
@@ -346,10 +354,43 @@ impl System {
         self.lookup(path)?.typed()
     }
 
-    /// The agent that is registered under a name.
+    /// The agent that is registered under a name: here, or else on another node, as far as the transport knows.
     #[must_use]
     pub fn whereis(&self, name: &Name) -> Option<AnyRef> {
-        self.0.names.get(name.as_str())
+        self.0.names.get(name.as_str()).or_else(|| {
+            let place = self.remotes()?.transport().whereis(name)?;
+            Some(self.at(&place))
+        })
+    }
+
+    /// Reaches other nodes through `transport` from now on. Once: a second one is not taken, and false is returned.
+    pub fn attach(&self, transport: Arc<dyn Transport>) -> bool {
+        let remotes = Arc::new(Remotes::new(transport, self.runtime().clone()));
+        let is_first = self.0.remotes.set(remotes).is_ok();
+        if is_first {
+            self.0.cells.index();
+        }
+        is_first
+    }
+
+    /// The agent with this address: here, or on another node that something came from lately in its name. What answers a sender.
+    #[must_use]
+    pub fn find(&self, address: Address) -> Option<AnyRef> {
+        self.find_local(address).or_else(|| {
+            let node = self.remotes()?.node_of(address)?;
+            Some(self.remote(&node, address, None))
+        })
+    }
+
+    /// The agent at a place in the cluster.
+    #[must_use]
+    pub fn at(&self, place: &Place) -> AnyRef {
+        if place.node == *self.node()
+            && let Some(local) = self.find_local(place.address)
+        {
+            return local;
+        }
+        self.remote(&place.node, place.address, Some(&place.path))
     }
 
     /// All registered names.
@@ -358,9 +399,20 @@ impl System {
         self.0.names.list()
     }
 
-    /// The members of a group, each once.
+    /// The members of a group, each once: those here first, then those of other nodes that the transport knows.
     #[must_use]
     pub fn group(&self, name: &Name) -> Vec<AnyRef> {
+        let mut members = self.group_here(name);
+        if let Some(remotes) = self.remotes() {
+            let places = remotes.transport().members(name);
+            members.extend(places.iter().map(|place| self.at(place)));
+        }
+        members
+    }
+
+    /// The members of a group on this node, each once.
+    #[must_use]
+    pub fn group_here(&self, name: &Name) -> Vec<AnyRef> {
         self.0.groups.members(name.as_str())
     }
 
@@ -565,6 +617,24 @@ impl System {
     }
 
     // What the crate's own parts use.
+
+    pub(crate) fn remotes(&self) -> Option<Arc<Remotes>> {
+        self.0.remotes.get().cloned()
+    }
+
+    /// The agent with this address, if it lives here. Only with a transport: nobody else knows agents by it.
+    pub(crate) fn find_local(&self, address: Address) -> Option<AnyRef> {
+        self.0.cells.find(address)
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
+    /// A clone that does not keep the tree alive.
+    pub(crate) fn without_owner(&self) -> Self {
+        Self(self.0.clone(), None)
+    }
 
     #[inline]
     pub(crate) fn hooks(&self) -> &Hooks {

@@ -7,6 +7,13 @@ impl<A: Agent> AnyCell for Cell<A> {
         &self.core
     }
 
+    fn arrive(
+        self: Arc<Self>,
+        arriving: crate::remote::Arriving,
+    ) -> Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
+        crate::remote::enter::<A::Message>(self, arriving)
+    }
+
     fn push_acl(
         &self,
         letter: &mut Option<AclLetter>,

@@ -11,6 +11,7 @@ impl<A: Agent> Cell<A> {
                 DeathCause::Overloaded | DeathCause::DroppedOldest => AskError::Full,
                 DeathCause::DroppedOnCrash => AskError::Crashed(ExitReason::Killed),
                 DeathCause::Refused | DeathCause::Rejected(_) => AskError::Refused,
+                DeathCause::Unreachable => AskError::Unreachable,
                 DeathCause::ReceiverEnded | DeathCause::NoReceiver | DeathCause::Expired => {
                     AskError::NoProc
                 }

@@ -67,11 +67,11 @@ impl<A: Agent> Cell<A> {
             Effect::Monitor(id, target) => {
                 core.note_monitoring(id, target.clone());
                 let watcher = core::Watcher::Agent(me, core.pid().incarnation);
-                target.0.core().monitor(id, watcher);
+                target.set_monitor(id, watcher);
             }
             Effect::Demonitor(id) => {
                 if let Some(target) = core.take_monitoring(id) {
-                    target.0.core().demonitor(id);
+                    target.end_monitor(id);
                 }
             }
             Effect::Link(target) => {
@@ -81,7 +81,7 @@ impl<A: Agent> Cell<A> {
                 // The own side first: an end of the other one then finds both.
                 let (life, theirs) = (core.pid().incarnation, target.pid().incarnation);
                 core.link(&target, theirs);
-                if !target.0.core().link(&me, life) {
+                if !target.set_link(&me, life) {
                     core.unlink(target.address());
                     me.signal_to(
                         life,
@@ -94,16 +94,16 @@ impl<A: Agent> Cell<A> {
             }
             Effect::Unlink(target) => {
                 core.unlink(target.address());
-                target.0.core().unlink(core.address);
+                target.end_link(core.address);
             }
             Effect::Watch(target) => {
-                target.0.core().unwatch(core.address);
+                target.end_watch(core.address);
                 let watcher = core::Watcher::Agent(me, core.pid().incarnation);
                 core.note_watching(target.clone());
-                target.0.core().watch(watcher);
+                target.set_watch(watcher);
             }
             Effect::Unwatch(target) => {
-                target.0.core().unwatch(core.address);
+                target.end_watch(core.address);
                 core.forget_watching(target.address());
             }
             Effect::Join(group) => self.join(&group, &me),

@@ -327,10 +327,10 @@ impl CellCore {
             held.group_monitors = std::mem::take(&mut bonds.group_monitors);
         }
         for (id, target) in held.monitoring {
-            target.0.core().demonitor(id);
+            target.end_monitor(id);
         }
         for target in held.watching {
-            target.0.core().unwatch(self.address);
+            target.end_watch(self.address);
         }
         for group in held.group_monitors {
             self.system.groups_table().demonitor(&group, self.address);
@@ -410,6 +410,39 @@ impl Announcement {
 }
 
 impl Watcher {
+    /// The agent that holds it.
+    pub(crate) fn holder(&self) -> Option<Address> {
+        match self {
+            Self::Agent(agent, _) => Some(agent.address()),
+            Self::Outside(_) | Self::Stream(_) => None,
+        }
+    }
+
+    /// Whether nobody listens any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Agent(..) => false,
+            Self::Outside(sender) => sender.is_closed(),
+            Self::Stream(sender) => sender.is_closed(),
+        }
+    }
+
+    /// Fires a monitor; its holder holds it no longer.
+    pub(crate) fn fire(self, down: Down) {
+        if let Self::Agent(holder, _) = &self {
+            holder.0.core().take_monitoring(down.monitor);
+        }
+        self.down(down);
+    }
+
+    /// Tells the last event of a watch; its holder holds it no longer.
+    pub(crate) fn tell_event(&self, address: Address, event: WatchEvent) {
+        if let Self::Agent(holder, _) = self {
+            holder.0.core().forget_watching(address);
+        }
+        self.event(address, event);
+    }
+
     fn down(self, down: Down) {
         match self {
             Self::Agent(agent, life) => agent.signal_to(life, Signal::Down(down)),
@@ -419,7 +452,7 @@ impl Watcher {
         }
     }
 
-    fn event(&self, address: Address, event: WatchEvent) {
+    pub(crate) fn event(&self, address: Address, event: WatchEvent) {
         match self {
             Self::Agent(agent, life) => {
                 agent.signal_to(*life, Signal::Watch(Watched { address, event }));

@@ -176,6 +176,8 @@ impl Workers for GroupWorkers {
         let end = match worker.ask_acl(request, self.deadline).await {
             Ok(answer) => End::Answered(read_answer(answer)),
             Err(AskError::Crashed(reason)) => End::Died(reason),
+            // The worker's end with its node: the job may have been done, as after any death of a worker.
+            Err(AskError::Unreachable) => End::Died(swarm_protocols::ExitReason::Unreachable),
             Err(AskError::NoReply) => End::Silent,
             Err(AskError::Timeout { .. }) => {
                 // It has had only this job from here; what hangs is ended, so that it takes no other job's time.

@@ -144,7 +144,12 @@ fn not_sent(path: &Path, why: &NotSent) -> Fault {
             "no-such-actor",
             "`swarmctl actor ls` lists the actors",
         ),
-        NotSent::Rejected(_) => (
+        NotSent::Unreachable => (
+            StatusCode::BAD_GATEWAY,
+            "unreachable",
+            "`swarmctl node ls` shows which nodes are alive",
+        ),
+        NotSent::Rejected(_) | NotSent::NotCarried(_) => (
             StatusCode::CONFLICT,
             "refused",
             "the message is refused by a rule of this node",
@@ -179,6 +184,11 @@ fn not_answered(path: &Path, error: &AskError) -> Fault {
             StatusCode::CONFLICT,
             "takes-no-messages",
             "`swarmctl actor restart` starts a stopped actor",
+        ),
+        AskError::Unreachable => (
+            StatusCode::BAD_GATEWAY,
+            "unreachable",
+            "the outcome is unknown; `swarmctl node ls` shows which nodes are alive",
         ),
         AskError::Full => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -1,0 +1,153 @@
+//! What nodes tell each other about agents: one postcard value behind a version byte.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use swarm_protocols::{AclMessage, ExitReason, Extensions, Incarnation, Priority, TraceContext};
+
+/// The version that this build writes. A reader refuses those that it does not know.
+pub(super) const VERSION: u8 = 1;
+
+/// One thing that one node tells another.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one call; a box would be paid for every message"
+)]
+#[derive(Serialize, Deserialize)]
+pub(super) enum Note<'a> {
+    /// A message.
+    #[serde(borrow)]
+    Letter(LetterNote<'a>),
+    /// The answer to an ask, encoded, or why there is none.
+    Answer {
+        ask: u64,
+        #[serde(borrow)]
+        outcome: Result<Cow<'a, [u8]>, Failure>,
+    },
+    /// Tell the sender of the end of the receiver's present life.
+    Monitor { id: u64 },
+    /// No longer.
+    Demonitor { id: u64 },
+    /// The end of the sender's life, to the receiver that monitored it.
+    Down {
+        id: u64,
+        incarnation: Incarnation,
+        reason: ExitReason,
+    },
+    /// Link the sender's and the receiver's present lives.
+    Link,
+    /// No longer.
+    Unlink,
+    /// The end of the sender's life, to the receiver that is linked with it.
+    Exit {
+        incarnation: Incarnation,
+        reason: ExitReason,
+    },
+    /// End the receiver with this reason, as `exit/2`.
+    Order { reason: ExitReason },
+    /// Tell this node of restarts and the end of the receiver.
+    Watch,
+    /// No longer.
+    Unwatch,
+    /// The sender was restarted.
+    Restarted { incarnation: Incarnation },
+    /// The sender has ended for good.
+    Ended { reason: ExitReason },
+}
+
+/// A message on its way.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LetterNote<'a> {
+    pub(super) priority: Priority,
+    /// How long it may still wait, in milliseconds.
+    pub(super) expires_in_ms: Option<u64>,
+    pub(super) trace: Option<TraceContext>,
+    pub(super) extensions: Option<Extensions>,
+    #[serde(borrow)]
+    pub(super) content: Content<'a>,
+}
+
+/// What a message says.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one call; a box would be paid for every message"
+)]
+#[derive(Serialize, Deserialize)]
+pub(super) enum Content<'a> {
+    /// ACL, and the ask that it is, if somebody waits for the answer.
+    Acl {
+        message: Cow<'a, AclMessage>,
+        ask: Option<u64>,
+    },
+    /// A native message: the name and version of its type, and what its codec made of it.
+    Typed {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        version: u16,
+        #[serde(borrow)]
+        body: Cow<'a, [u8]>,
+    },
+}
+
+/// Why an ask has no answer, as it crosses the wire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Failure {
+    NoProc,
+    Crashed(ExitReason),
+    NoReply,
+    Refused,
+    Full,
+    Unreadable,
+}
+
+pub(super) fn encode(note: &Note<'_>) -> Vec<u8> {
+    // Plain data into a growing buffer: this does not fail, and an empty body is refused where it arrives.
+    postcard::to_extend(note, vec![VERSION]).unwrap_or_default()
+}
+
+/// Why bytes are no note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("made by a version that this node does not know")]
+    Version,
+    #[error("malformed")]
+    Malformed,
+}
+
+pub(super) fn decode(body: &[u8]) -> Result<Note<'_>, Unreadable> {
+    match body.split_first() {
+        Some((&VERSION, note)) => match postcard::take_from_bytes(note) {
+            Ok((note, [])) => Ok(note),
+            Ok(_) | Err(_) => Err(Unreadable::Malformed),
+        },
+        Some(_) => Err(Unreadable::Version),
+        None => Err(Unreadable::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn another_version_and_trailing_bytes_are_refused() {
+        let mut bytes = encode(&Note::Monitor { id: 3 });
+        assert!(matches!(decode(&bytes), Ok(Note::Monitor { id: 3 })));
+        bytes.push(0);
+        assert_eq!(decode(&bytes).err(), Some(Unreadable::Malformed));
+        bytes[0] = VERSION + 1;
+        assert_eq!(decode(&bytes).err(), Some(Unreadable::Version));
+        assert_eq!(decode(&[]).err(), Some(Unreadable::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_bytes_arrive_decoding_ends_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut versioned = vec![VERSION];
+            versioned.extend(bytes);
+            drop(decode(&versioned));
+        }
+    }
+}
