@@ -23,6 +23,11 @@ pub(crate) fn about(bench: Bench) -> &'static str {
         Bench::RoutingFull => "1 000 agents pass on 2 000 messages as fast as they can",
         Bench::FlatMessages => "growth of resident memory over 10 million messages",
         Bench::FlatRestarts => "growth of resident memory over 10 million restarts",
+        Bench::AclParse => "the captured call for proposals read from its string form, on one core",
+        Bench::AclEmit => "the captured call for proposals written in its string form, on one core",
+        Bench::FipaHttp => {
+            "an agent of each of two platforms passes a ball over the FIPA HTTP transport"
+        }
     }
 }
 
@@ -40,7 +45,7 @@ pub(crate) fn subjects(bench: Bench) -> &'static [Subject] {
         Bench::Restart | Bench::StartOnDemand | Bench::StartAtOnce => {
             &[Swarm, Ractor, RactorDefault, Kameo]
         }
-        Bench::IdleAsleep => &[Swarm],
+        Bench::IdleAsleep | Bench::AclParse | Bench::AclEmit | Bench::FipaHttp => &[Swarm],
         Bench::Kill1000 => &[Swarm, Ractor, Kameo, Erlang],
         Bench::Tree => &[Swarm, Ractor, Erlang],
         Bench::FlatMessages | Bench::FlatRestarts => &[Swarm, Ractor],
@@ -100,6 +105,9 @@ pub(crate) fn bars(bench: Bench) -> Vec<Bar> {
         ],
         Bench::RoutingPaced => vec![most("p99", 200.0, None), most("p99.9", 1000.0, None)],
         Bench::RoutingFull => vec![least("rate", 1_000_000.0, None)],
+        Bench::AclParse | Bench::AclEmit => vec![least("rate", 400_000.0, None)],
+        // Four times what JADE 4.6.5 was seen to do on such a machine.
+        Bench::FipaHttp => vec![least("rate", 4.0 * 1170.0, None)],
         // Flat: what an allocator keeps for itself, whatever the number of operations.
         Bench::FlatMessages | Bench::FlatRestarts => vec![most("growth", 4096.0, None)],
     }

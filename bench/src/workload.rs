@@ -58,10 +58,13 @@ pub(crate) enum Bench {
     RoutingFull,
     FlatMessages,
     FlatRestarts,
+    AclParse,
+    AclEmit,
+    FipaHttp,
 }
 
 impl Bench {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::PingPong1,
         Self::PingPong100,
         Self::FanIn,
@@ -78,6 +81,9 @@ impl Bench {
         Self::RoutingFull,
         Self::FlatMessages,
         Self::FlatRestarts,
+        Self::AclParse,
+        Self::AclEmit,
+        Self::FipaHttp,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -98,6 +104,9 @@ impl Bench {
             Self::RoutingFull => "routing-full",
             Self::FlatMessages => "flat-memory-messages",
             Self::FlatRestarts => "flat-memory-restarts",
+            Self::AclParse => "acl-string-parse",
+            Self::AclEmit => "acl-string-emit",
+            Self::FipaHttp => "fipa-http",
         }
     }
 
@@ -193,6 +202,16 @@ impl Scale {
             Self::Full => Duration::from_secs(3),
             Self::Quick => Duration::from_millis(300),
         }
+    }
+
+    /// ACL messages that are read or written.
+    pub(crate) fn acl_messages(self) -> u64 {
+        self.of(1_000_000)
+    }
+
+    /// Messages between two platforms.
+    pub(crate) fn fipa_messages(self) -> u64 {
+        self.of(40_000)
     }
 
     /// Messages or restarts over which memory must be flat.

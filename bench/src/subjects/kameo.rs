@@ -30,7 +30,13 @@ pub(crate) fn run(bench: Bench, scale: Scale) -> Option<Sample> {
         Bench::Kill1000 => block_on(kill(scale.kill_rounds())),
         Bench::RoutingPaced => block_on(routing_paced(scale)),
         Bench::RoutingFull => block_on(routing_full(scale.hops())),
-        Bench::IdleAsleep | Bench::Tree | Bench::FlatMessages | Bench::FlatRestarts => return None,
+        Bench::IdleAsleep
+        | Bench::Tree
+        | Bench::FlatMessages
+        | Bench::FlatRestarts
+        | Bench::AclParse
+        | Bench::AclEmit
+        | Bench::FipaHttp => return None,
     })
 }
 

@@ -16,7 +16,7 @@ pub struct Aid {
     #[serde(default)]
     pub addresses: Vec<String>,
     /// Agents that can be asked for the addresses, the one to ask first in front.
-    #[serde(default)]
+    #[serde(default, with = "super::flat")]
     pub resolvers: Vec<Aid>,
     /// `X-` slots with their full names, in the order in which they came; unknown ones are kept.
     #[serde(default)]

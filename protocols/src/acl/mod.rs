@@ -8,6 +8,7 @@ mod act;
 mod aid;
 pub mod bit_efficient;
 mod codec;
+mod flat;
 mod id;
 pub mod json;
 mod message;

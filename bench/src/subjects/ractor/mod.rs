@@ -27,7 +27,7 @@ pub(crate) fn run(bench: Bench, scale: Scale) -> Option<Sample> {
         Bench::Restart => block_on(lives::restart(scale.crashes())),
         Bench::StartOnDemand | Bench::StartAtOnce => block_on(lives::start(scale.starts())),
         Bench::IdleAwake => block_on(lives::idle(scale.idle())),
-        Bench::IdleAsleep => return None,
+        Bench::IdleAsleep | Bench::AclParse | Bench::AclEmit | Bench::FipaHttp => return None,
         Bench::Kill1000 => block_on(lives::kill(scale.kill_rounds())),
         Bench::Tree => block_on(lives::tree(scale.trees())),
         Bench::RoutingPaced => block_on(routing_paced(scale)),

@@ -17,6 +17,8 @@ use swarm_actors::{
 use swarm_protocols::{ExitReason, Name, Path};
 use swarm_supervisors::{ChildSpec, Strategy, SupervisorFlags, SupervisorSpec};
 
+mod acl;
+mod fipa;
 mod lives;
 
 pub(crate) fn run(bench: Bench, scale: Scale) -> Sample {
@@ -36,6 +38,9 @@ pub(crate) fn run(bench: Bench, scale: Scale) -> Sample {
         Bench::RoutingFull => block_on(routing_full(scale.hops())),
         Bench::FlatMessages => block_on(flat_messages(scale.flat())),
         Bench::FlatRestarts => block_on(lives::flat_restarts(scale.flat())),
+        Bench::AclParse => acl::parse(scale.acl_messages()),
+        Bench::AclEmit => acl::emit(scale.acl_messages()),
+        Bench::FipaHttp => block_on(fipa::ping_pong(scale.fipa_messages())),
     }
 }
 
