@@ -1,6 +1,7 @@
 //! Metrics in the text form of Prometheus.
 
 use super::types::NodeState;
+use crate::fipa::Counts;
 use crate::node::Node;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,6 +18,7 @@ pub(super) struct Snapshot {
     events_total: u64,
     resident_bytes: Option<u64>,
     cpu_seconds: Option<f64>,
+    fipa: Option<Counts>,
 }
 
 impl Snapshot {
@@ -32,6 +34,7 @@ impl Snapshot {
             events_total: system.events().last_seq(),
             resident_bytes: resident_bytes(),
             cpu_seconds: cpu_seconds(),
+            fipa: node.fipa_counts(),
         }
     }
 }
@@ -61,6 +64,20 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
         "The program's version.",
         &[(format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1.0)],
     );
+
+    if let Some(counts) = &snapshot.fipa {
+        let samples: Vec<_> = counts
+            .named()
+            .into_iter()
+            .map(|(what, n)| (format!("what=\"{what}\""), n as f64))
+            .collect();
+        family(
+            "swarm_fipa_total",
+            "counter",
+            "What the FIPA transport has done.",
+            &samples,
+        );
+    }
 
     let mut by_state: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     let mut by_kind: BTreeMap<&str, [f64; 4]> = BTreeMap::new();

@@ -21,10 +21,12 @@ pub(super) struct Acc(Arc<Inner>);
 
 struct Inner {
     system: WeakSystem,
+    /// The node's name.
+    node: String,
     options: FipaOptions,
     /// Where others reach this platform.
     url: String,
-    counters: Counters,
+    counters: Arc<Counters>,
     recent: Mutex<Recent>,
     peers: Mutex<BTreeMap<PeerUrl, mpsc::Sender<Parcel>>>,
     /// The transport's own threads.
@@ -35,9 +37,10 @@ impl Acc {
     pub(super) fn new(system: &System, options: FipaOptions, url: String, runtime: Handle) -> Self {
         Self(Arc::new(Inner {
             system: system.downgrade(),
+            node: system.node().to_string(),
             options,
             url,
-            counters: Counters::default(),
+            counters: Arc::default(),
             recent: Mutex::default(),
             peers: Mutex::default(),
             runtime,
@@ -56,7 +59,7 @@ impl Acc {
         &self.0.url
     }
 
-    pub(super) fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.0.counters
     }
 
@@ -72,10 +75,12 @@ impl Acc {
         &self.0.runtime
     }
 
-    /// Whether an agent of that name is one of here. A name without a platform is.
+    /// Whether an agent of that name is one of here: of the platform, of the node by itself, or of none that is named.
     pub(super) fn is_here(&self, aid: &Aid) -> bool {
-        aid.platform()
-            .is_none_or(|platform| platform.eq_ignore_ascii_case(&self.0.options.platform))
+        aid.platform().is_none_or(|platform| {
+            platform.eq_ignore_ascii_case(&self.0.options.platform)
+                || platform.eq_ignore_ascii_case(&self.0.node)
+        })
     }
 
     /// The agent of here that an AID names.

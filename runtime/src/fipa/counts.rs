@@ -10,14 +10,22 @@ macro_rules! counts {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        impl Counts {
+            /// Each count with its name.
+            #[must_use]
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+
         /// The counters behind [`Counts`].
         #[derive(Debug, Default)]
-        pub(super) struct Counters {
+        pub(crate) struct Counters {
             $(pub(super) $name: AtomicU64,)*
         }
 
         impl Counters {
-            pub(super) fn read(&self) -> Counts {
+            pub(crate) fn read(&self) -> Counts {
                 Counts {
                     $($name: self.$name.load(Ordering::Relaxed),)*
                 }

@@ -198,7 +198,9 @@ fn unreachable_because(why: &NotSent) -> String {
     let reason = match why {
         NotSent::Ended => "Agent not found",
         NotSent::Rejected(_) => "Not authorized",
-        NotSent::Full | NotSent::Refused => "Agent unreachable",
+        NotSent::Full | NotSent::Refused | NotSent::Unreachable | NotSent::NotCarried(_) => {
+            "Agent unreachable"
+        }
     };
     format!("{reason}: {why}")
 }

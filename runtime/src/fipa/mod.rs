@@ -22,6 +22,7 @@ mod server;
 mod url;
 mod wire;
 
+pub(crate) use counts::Counters;
 pub use counts::Counts;
 pub use server::{FipaOptions, FipaServer, StartError};
 pub use url::{BadUrl, PeerUrl};

@@ -36,12 +36,8 @@ impl Acc {
     /// The sender as others can write back to it: with this platform's address, and under a name that is found again. An agent
     /// without a registered name goes by its path.
     fn sender(&self, from: &Path, stated: Option<Aid>) -> Aid {
-        let is_own = |aid: &Aid| {
-            self.system()
-                .is_some_and(|system| aid.platform() == Some(system.node().as_str()))
-        };
         match stated {
-            Some(aid) if !self.is_here(&aid) && !is_own(&aid) => aid,
+            Some(aid) if !self.is_here(&aid) => aid,
             stated => {
                 let stated = stated.unwrap_or_else(|| Aid::named(""));
                 let found = self.system().and_then(|system| system.agent_of(&stated));

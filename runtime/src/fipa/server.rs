@@ -129,6 +129,7 @@ impl FipaServer {
             })
             .map_err(StartError::Thread)?;
         system.set_acl_gateway(Some(Arc::new(acc.clone())));
+        node.count_fipa(acc.counters().clone());
         Ok(Self {
             acc,
             system: system.downgrade(),

@@ -14,6 +14,7 @@ pub use signals::{Ended, StopOrder, run_until_stopped};
 pub use tree::{BadAgent, compile_all};
 
 use crate::api::types::{NodeState, Time};
+use crate::fipa::{Counters, Counts};
 use crate::manifest::Manifest;
 use parking_lot::Mutex;
 use std::future::Future;
@@ -77,6 +78,8 @@ struct Inner {
     /// The root of the latest tree. Kept here because the system lets go of it when a stop begins, and a stop may have to
     /// be cut short.
     root: Mutex<Option<SupervisorRef>>,
+    /// What its FIPA transport counts, once it has one.
+    fipa: Mutex<Option<Arc<Counters>>>,
 }
 
 /// What the node is about. Whether the tree has failed while it was running, the system knows.
@@ -137,6 +140,7 @@ impl Node {
             phase: Mutex::new(Phase::New),
             changed: Notify::new(),
             root: Mutex::new(None),
+            fipa: Mutex::new(None),
         }))
     }
 
@@ -323,6 +327,16 @@ impl Node {
     #[must_use]
     pub fn system(&self) -> &System {
         &self.0.system
+    }
+
+    /// What its FIPA transport has done; none where it has not been started.
+    #[must_use]
+    pub fn fipa_counts(&self) -> Option<Counts> {
+        self.0.fipa.lock().as_ref().map(|counters| counters.read())
+    }
+
+    pub(crate) fn count_fipa(&self, counters: Arc<Counters>) {
+        *self.0.fipa.lock() = Some(counters);
     }
 
     /// Its name.
