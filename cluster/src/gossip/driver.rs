@@ -121,6 +121,17 @@ pub struct GossipCounters {
 #[error("gossip has ended")]
 pub struct GossipClosed;
 
+/// Why an event was not taken. It had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// 256 commands wait. Try again, or drop it if losing it is allowed.
+    #[error("gossip is behind")]
+    Full,
+    /// The task is gone, for good.
+    #[error(transparent)]
+    Closed(#[from] GossipClosed),
+}
+
 /// The owner of a node's gossip. Dropping it ends the task at once, without a goodbye.
 pub struct Gossip {
     handle: GossipHandle,
@@ -187,6 +198,19 @@ impl GossipHandle {
     pub async fn tell(&self, event: Event) -> Result<(), GossipClosed> {
         let sent = self.commands.send(Command::Event(event)).await;
         sent.map_err(|_| GossipClosed)
+    }
+
+    /// Passes an event to membership if that takes no waiting.
+    ///
+    /// # Errors
+    /// [`NotTaken`]; the event was lost.
+    pub fn offer(&self, event: Event) -> Result<(), NotTaken> {
+        self.commands
+            .try_send(Command::Event(event))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => NotTaken::Full,
+                mpsc::error::TrySendError::Closed(_) => NotTaken::Closed(GossipClosed),
+            })
     }
 
     /// Every member, this node included.

@@ -6,6 +6,7 @@ use std::fmt;
 /// The most keys of a ring: what is used, what comes next, and room for a rotation that was not finished.
 pub const KEYS_MAX: usize = 8;
 const KEY_BYTES: usize = 32;
+const RING_VERSION: u8 = 1;
 
 /// A secret that all nodes of a cluster share. Its text form never shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,6 +79,14 @@ pub enum KeyRingError {
         /// The name.
         id: KeyId,
     },
+}
+
+/// Bytes that are no key ring of this version. They are not shown: they may be secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{bytes} bytes are no key ring")]
+pub struct MalformedKeyRing {
+    /// How many there are.
+    pub bytes: usize,
 }
 
 /// The keys that open packets, and the one of them that seals.
@@ -154,6 +163,36 @@ impl KeyRing {
         self.keys.iter().map(|(_, key)| key)
     }
 
+    /// All keys in bytes, the one in use first: for the vault, and for the answer to a node that joins. Secret.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![RING_VERSION];
+        for (_, key) in &self.keys {
+            bytes.extend_from_slice(&key.0);
+        }
+        bytes
+    }
+
+    /// The ring that [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`MalformedKeyRing`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MalformedKeyRing> {
+        let malformed = MalformedKeyRing { bytes: bytes.len() };
+        let Some((&RING_VERSION, keys)) = bytes.split_first() else {
+            return Err(malformed);
+        };
+        let (keys, rest) = keys.as_chunks::<KEY_BYTES>();
+        let (Some((first, others)), []) = (keys.split_first(), rest) else {
+            return Err(malformed);
+        };
+        let mut ring = Self::new(GossipKey(*first));
+        for key in others {
+            ring.install(GossipKey(*key)).map_err(|_| malformed)?;
+        }
+        Ok(ring)
+    }
+
     pub(super) fn get(&self, id: KeyId) -> Option<&GossipKey> {
         let found = self.keys.iter().find(|(other, _)| *other == id);
         found.map(|(_, key)| key)
@@ -191,6 +230,25 @@ mod tests {
         assert_eq!(ring.install(key(99)), Err(KeyRingError::Full));
         assert_eq!(ring.install(key(3)), Ok(key(3).id()));
         assert_eq!(ring.ids().count(), KEYS_MAX);
+    }
+
+    #[test]
+    fn a_ring_survives_its_bytes_and_nothing_else_is_one() {
+        let mut ring = KeyRing::new(key(3));
+        ring.install(key(1)).expect("there is room");
+        let bytes = ring.to_bytes();
+        assert_eq!(KeyRing::from_bytes(&bytes), Ok(ring));
+        for bad in [&bytes[..40], &bytes[..1], &[], &bytes[1..]] {
+            assert!(KeyRing::from_bytes(bad).is_err());
+        }
+        assert!(
+            KeyRing::from_bytes(&[1; 1 + 32 * 9]).is_ok(),
+            "one key nine times is one key"
+        );
+        let many: Vec<u8> = std::iter::once(1)
+            .chain((0..9).flat_map(|byte| [byte; 32]))
+            .collect();
+        assert!(KeyRing::from_bytes(&many).is_err());
     }
 
     #[test]

@@ -10,11 +10,14 @@
 
 mod driver;
 mod key;
+mod over_links;
 mod seal;
 mod window;
 
 pub use driver::{
-    Datagrams, Gossip, GossipClosed, GossipCounters, GossipHandle, GossipOptions, Notice, PeerLinks,
+    Datagrams, Gossip, GossipClosed, GossipCounters, GossipHandle, GossipOptions, NotTaken, Notice,
+    PeerLinks,
 };
-pub use key::{GossipKey, KEYS_MAX, KeyId, KeyRing, KeyRingError};
+pub use key::{GossipKey, KEYS_MAX, KeyId, KeyRing, KeyRingError, MalformedKeyRing};
+pub use over_links::{MEMBERSHIP_ADDRESS, OverLinks, received};
 pub use seal::{OpenError, Opened, PACKET_BYTES_MAX, SEAL_BYTES, SealError, Sealer};

@@ -402,6 +402,13 @@ fn a_hundred_thousand_names_converge_on_5_nodes_in_5_s() {
     );
 }
 
+/// How long this thread has run: what else the machine does is not counted.
+fn on_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|n| n.parse().ok());
+    Duration::from_nanos(nanos.expect("Linux tells"))
+}
+
 #[test]
 #[ignore = "measures: run it in a release build, with --nocapture"]
 fn lookups_per_second() {
@@ -410,14 +417,14 @@ fn lookups_per_second() {
     for (index, text) in names.iter().enumerate() {
         net.register(0, text, index as u128).expect("free");
     }
-    let start = Instant::now();
+    let start = on_cpu();
     let mut found = 0_u64;
     for _ in 0..50 {
         for text in &names {
             found += u64::from(net.nodes[0].address_of(text).is_some());
         }
     }
-    let rate = found as f64 / start.elapsed().as_secs_f64();
+    let rate = found as f64 / (on_cpu() - start).as_secs_f64();
     println!("{:.1} million lookups a second", rate / 1e6);
     assert!(rate >= 5e6, "{rate}");
 }
