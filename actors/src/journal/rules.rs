@@ -261,6 +261,8 @@ impl Stream {
         }
         if let Some(cut) = batch.cut {
             self.cut = cut;
+            // Where compaction has taken all batches before it, this is all that is left of them.
+            self.last_position = self.last_position.max(cut.position);
         }
         if let Some(command) = batch.command {
             self.window

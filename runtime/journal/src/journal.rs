@@ -285,7 +285,7 @@ fn remove_unborn(files: &dyn Files, recovered: &Recovered) -> Result<(), Journal
 
 /// Cuts a torn tail off and seals the last segment, so that it is plain from now on that it was whole. The number of the next
 /// frame.
-fn seal_last(
+pub(crate) fn seal_last(
     files: &dyn Files,
     recovered: &Recovered,
     opening: &mut Opening,

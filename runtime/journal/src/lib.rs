@@ -24,7 +24,16 @@ mod scan;
 mod segment;
 mod shared;
 mod store;
+pub mod tools;
 mod writer;
 
 pub use journal::{DiskJournal, Opening};
 pub use options::Options;
+
+use std::path::{Path, PathBuf};
+
+/// Where a node keeps its journal within its data folder.
+#[must_use]
+pub fn directory_in(data: &Path) -> PathBuf {
+    data.join("journal")
+}

@@ -127,6 +127,8 @@ pub(crate) enum Command {
     /// Look at WebAssembly components
     #[command(subcommand)]
     Wasm(Wasm),
+    /// Look after the journal of a node that is stopped
+    Journal(Journal),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -185,6 +187,59 @@ impl WasmClass {
             Self::Interpreter => swarm_wasm::Class::Interpreter,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Journal {
+    /// The data folder of the node [env: SWARM_DATA]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// The name of the node, whose default data folder is meant [env: SWARM_NAME]
+    #[arg(long, global = true)]
+    pub(crate) name: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: JournalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Read all of it, change nothing, and say whether it is sound; status 7 if not
+    Verify,
+    /// Each stream: how many events, up to where truncated, and its hash
+    Heads,
+    /// The events of a stream
+    Show {
+        /// Which stream: the path of its agent
+        stream: String,
+        /// Only the event with this number
+        #[arg(long, value_name = "SEQ")]
+        at: Option<u64>,
+        /// At most so many, from the first
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Copy it to an empty or new folder, with a manifest to verify it by
+    Export {
+        /// The folder
+        to: PathBuf,
+    },
+    /// Make a node's journal of an export; there must be none yet
+    Import {
+        /// The folder that export made
+        from: PathBuf,
+    },
+    /// Give up the first events of a stream; asks
+    Truncate {
+        /// Which stream
+        stream: String,
+        /// The last event that goes
+        #[arg(long, value_name = "SEQ")]
+        up_to: u64,
+    },
+    /// Write what lives into new segments and give back the rest
+    Compact,
+    /// Keep what can be proven of a damaged journal; says what goes, and asks
+    Repair,
 }
 
 #[derive(Debug, Args)]

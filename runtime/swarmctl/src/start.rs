@@ -88,6 +88,7 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Context(context) => commands::context::run(global, output, context).await,
         Command::Wasm(wasm) => commands::wasm::run(output, wasm),
         Command::Whatif(whatif) => commands::whatif::run(output, whatif).await,
+        Command::Journal(journal) => commands::journal::run(global, output, journal),
         Command::Acl(acl) => commands::acl::run(acl),
         Command::Completions { shell } => {
             write_stdout(&commands::version::completions(*shell))?;

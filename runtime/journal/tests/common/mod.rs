@@ -13,6 +13,7 @@ use std::sync::Arc;
 use swarm_actors::journal::kit::Fixture;
 use swarm_actors::journal::{Journal, JournalError};
 use swarm_journal::files::{FaultyFiles, Outage};
+use swarm_journal::tools::{export, import};
 use swarm_journal::{DiskJournal, Options};
 use tempfile::TempDir;
 
@@ -137,7 +138,15 @@ impl Fixture for DiskFixture {
     }
 
     fn export_and_import(&mut self) {
-        self.close();
+        self.end(true);
+        let (exported, imported) = (tempfile::tempdir(), tempfile::tempdir());
+        let exported = exported.expect("a directory");
+        let imported = imported.expect("a directory");
+        export(self.directory.path(), exported.path(), &mut |_, _| {}).expect("exported");
+        import(exported.path(), imported.path(), &mut |_, _| {}).expect("imported");
+        self.files = FaultyFiles::new(&imported.path().join("log")).expect("files");
+        self.directory = imported;
+        self.open().expect("what was imported opens");
     }
 
     fn opening_read(&self) -> u64 {

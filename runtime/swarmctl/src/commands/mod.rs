@@ -9,6 +9,7 @@ pub(crate) mod dead_letter;
 pub(crate) mod dispatch;
 pub(crate) mod events;
 mod fipa;
+pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod manifest;
 mod reload;

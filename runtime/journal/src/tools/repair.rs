@@ -1,0 +1,158 @@
+//! Repair: keeps what can be proven of a damaged journal, and says what it drops.
+
+use super::Progress;
+use super::rewrite::{Rewrite, identity_over};
+use super::verify::heads_of_index;
+use crate::files::{Files, RealFiles};
+use crate::frame::{Frame, Kind};
+use crate::recover::recover;
+use crate::scan::{Lost, Sink, scan};
+use crate::segment::{self, SEGMENT_HEAD_BYTES, Segment};
+use crate::store;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use swarm_actors::journal::record::Batch;
+use swarm_actors::journal::{Damage, JournalError, Seq, StreamName};
+
+/// What a repair drops of one stream: everything from the first event on that is missing or altered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Which stream.
+    pub stream: StreamName,
+    /// The first event that is dropped.
+    pub from: Seq,
+    /// The last event that the stream had, as far as is known.
+    pub to: Seq,
+}
+
+/// What a repair did, or would do.
+#[derive(Clone, Debug, Default)]
+pub struct Repaired {
+    /// What was, or would be, dropped.
+    pub dropped: Vec<Dropped>,
+    /// Damage whose streams nobody can tell.
+    pub unknown: Vec<Damage>,
+    /// Where the segments are now that were there before; `None` when nothing was done.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Finds out what is damaged in the journal in `directory`, which nobody may have open; with `does_it`, writes what is sound
+/// into a new segment, sets the old ones aside, and removes the index. Each damaged stream keeps its events before the damage.
+///
+/// # Errors
+/// [`JournalError`].
+pub fn repair(
+    directory: &Path,
+    does_it: bool,
+    progress: Progress<'_>,
+) -> Result<Repaired, JournalError> {
+    let files = RealFiles::existing(&directory.join("log"))?;
+    let _lock = files.lock()?;
+    let recovered = recover(&files, None, progress)?;
+    let mut repaired = Repaired {
+        unknown: recovered.unknown.iter().map(|u| u.damage.clone()).collect(),
+        ..Repaired::default()
+    };
+    let mut sound_below = BTreeMap::new();
+    for (number, known) in (1..).zip(&recovered.index.known) {
+        if let Some(damage) = &known.damage {
+            let from = damage.seq.unwrap_or(Seq(1));
+            sound_below.insert(number, from.0);
+            repaired.dropped.push(Dropped {
+                stream: known.head.stream.clone(),
+                from,
+                to: known.head.last_seq.max(from),
+            });
+        }
+    }
+    // What the index has seen and the log has no trace of is lost too.
+    for stored in heads_of_index(directory) {
+        let found = recovered.index.get(&stored.stream);
+        let (batch, seq) = found.map_or((0, 0), |(_, known)| {
+            (known.head.last_batch, known.head.last_seq.0)
+        });
+        let is_known = repaired.dropped.iter().any(|d| d.stream == stored.stream);
+        if batch < stored.last_batch && !is_known {
+            repaired.dropped.push(Dropped {
+                stream: stored.stream,
+                from: Seq(seq + 1),
+                to: stored.last_seq.max(Seq(seq + 1)),
+            });
+        }
+    }
+    if !does_it || (repaired.dropped.is_empty() && repaired.unknown.is_empty()) {
+        return Ok(repaired);
+    }
+    let names: BTreeMap<u64, StreamName> = (1..)
+        .zip(&recovered.index.known)
+        .map(|(number, known)| (number, known.head.stream.clone()))
+        .collect();
+    let segments: Vec<Arc<Segment>> = recovered.segments.values().cloned().collect();
+    let Some(identity) = identity_over(&segments) else {
+        return Ok(repaired);
+    };
+    store::discard(&store::directory(directory));
+    let mut keeping = Keeping {
+        sound_below: &sound_below,
+        rewrite: Rewrite::begin(&files, identity, &names)?,
+    };
+    for segment in &segments {
+        let bytes = segment.read_from(&files, SEGMENT_HEAD_BYTES)?;
+        let first = segment.identity.next_number;
+        scan(segment, &bytes, SEGMENT_HEAD_BYTES, first, &mut keeping);
+    }
+    keeping.rewrite.finish(recovered.next_number + 1)?;
+    let aside = set_aside(directory, &files, &identity.name())?;
+    repaired.set_aside = Some(aside);
+    Ok(repaired)
+}
+
+fn set_aside(directory: &Path, files: &RealFiles, keep: &str) -> Result<PathBuf, JournalError> {
+    let aside = (1..)
+        .map(|n| directory.join(format!("set-aside-{n}")))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| directory.join("set-aside"));
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: std::io::Error| crate::files::failed("set aside", &path, &error)
+    };
+    fs::create_dir(&aside).map_err(failed(&aside))?;
+    let (chosen, leftover) = segment::choose(&files.list()?);
+    for name in chosen
+        .into_iter()
+        .chain(leftover)
+        .filter(|name| name != keep)
+    {
+        let from = files.path(&name);
+        fs::rename(&from, aside.join(&name)).map_err(failed(&from))?;
+    }
+    files.sync()?;
+    Ok(aside)
+}
+
+struct Keeping<'a> {
+    /// The first event of each damaged stream that is not kept.
+    sound_below: &'a BTreeMap<u64, u64>,
+    rewrite: Rewrite<'a>,
+}
+
+impl Sink for Keeping<'_> {
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let below = self.sound_below.get(&frame.head.stream).copied();
+        let is_kept = match frame.head.kind {
+            Kind::Batch => Batch::decode(frame.body).is_ok_and(|batch| {
+                below.is_none_or(|below| batch.first_seq < below && batch.last_seq() < below)
+            }),
+            // A snapshot of a damaged stream may hold what its events do not prove any more.
+            Kind::Snapshot | Kind::Deleted => below.is_none(),
+            Kind::Name | Kind::GroupEnd | Kind::Seal => false,
+        };
+        if is_kept {
+            self.rewrite.keep(frame);
+        }
+    }
+
+    fn lost(&mut self, _: Lost) {}
+}
