@@ -258,6 +258,14 @@ async fn after_a_verdict_nothing_of_before_arrives_and_both_sides_are_told_once(
         .await;
     assert_eq!(lost, 4);
     hub.heal(&name("a"), &name("b"));
+    assert!(
+        matches!(
+            a.links.offer(&name("b"), Lane::Bulk, message(8, 64), None),
+            Err(NotOffered::NoPeer(_))
+        ),
+        "nothing is taken over for a node that is down"
+    );
+    a.links.know(&name("b"), "b");
     a.links
         .send(&name("b"), Lane::Bulk, message(9, 64))
         .await

@@ -128,7 +128,10 @@ fn carry_out_verdict(shared: &Shared, peer: &Peer, lane: &LaneState) {
 
 fn tell_broken(shared: &Shared, peer: &Peer, lane: &LaneState, broken: Broken) {
     shared.handler.broken(&peer.name, lane.lane, broken);
-    lane.inner.lock().wake_all();
+    let waiters = lane.inner.lock().take_waiters();
+    for waiter in waiters {
+        waiter.wake();
+    }
 }
 
 fn note_end(shared: &Shared, peer: &Peer, lane: &LaneState, ended: &Ended) {
@@ -259,6 +262,7 @@ fn open(
     if let Some(broken) = opened.broken {
         tell_broken(shared, peer, lane, broken);
     }
+    peer.is_up();
     if has_dialled && !opened.is_agreed {
         return Err(Ended::NotAgreed);
     }
@@ -342,11 +346,20 @@ fn take_frames(
     let mut inner = lane.inner.lock();
     inner.link.heard_at(now);
     let mut outcome = Ok(());
-    while let Some(frame) = decoder.frame()? {
+    let mut waiters = Vec::new();
+    loop {
+        let frame = match decoder.frame() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(error) => {
+                outcome = Err(error.into());
+                break;
+            }
+        };
         match inner.link.handle(frame, now) {
             Ok(Heard::Nothing) => {}
             Ok(Heard::Message(message)) => messages.push(message),
-            Ok(Heard::Room) => inner.wake_all(),
+            Ok(Heard::Room) => waiters.extend(inner.take_waiters()),
             Ok(Heard::Pong(token)) => {
                 if let Some(ping) = inner.pings.remove(&token) {
                     drop(ping.answer.send(Ok(ping.asked_at.elapsed())));
@@ -364,6 +377,9 @@ fn take_frames(
     }
     let is_due = inner.link.is_write_due(now);
     drop(inner);
+    for waiter in waiters {
+        waiter.wake();
+    }
     if is_due {
         lane.changed.notify_one();
     }

@@ -6,7 +6,7 @@ use crate::identity::{BootId, NodeId};
 use crate::link::{Broken, Hello, Lane, Limits, Link, MESSAGE_BYTES_MAX, Message, Refused};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -175,6 +175,8 @@ pub(super) struct Peer {
     pub(super) name: Name,
     /// Where it listens, as far as is known.
     pub(super) address: Mutex<Option<String>>,
+    /// It was given up, and nobody has said since that it lives: nothing is taken over for it.
+    is_down: AtomicBool,
     control: Arc<LaneState>,
     bulk: Arc<LaneState>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -292,6 +294,7 @@ impl Links {
             return;
         }
         let peer = self.0.0.peer(peer);
+        peer.is_down.store(false, Ordering::Release);
         let before = peer.address.lock().replace(address.to_owned());
         if before.as_deref() != Some(address) {
             peer.control.changed.notify_one();
@@ -300,9 +303,14 @@ impl Links {
     }
 
     /// Gives a peer up: its connections are closed and a new epoch begins on both lanes, of which the handler is told
-    /// ([`Handler::broken`]). With `boot`, only if that is the process that the links run with.
+    /// ([`Handler::broken`]). With `boot`, only if that is the process that the links run with. Nothing is taken over for it until
+    /// [`Links::know`] says that it lives, or it makes a connection.
     pub fn down(&self, peer: &Name, boot: Option<BootId>) {
         if let Some(peer) = self.0.0.known(peer) {
+            let known = peer.bulk.inner.lock().link.peer_boot();
+            if boot.is_none() || known.is_none() || boot == known {
+                peer.is_down.store(true, Ordering::Release);
+            }
             for lane in [&peer.control, &peer.bulk] {
                 lane.inner.lock().verdict = Some(boot);
                 lane.changed.notify_one();
@@ -344,7 +352,8 @@ impl Links {
         message: Message,
         waker: Option<&Waker>,
     ) -> Result<(), NotOffered> {
-        let Some(peer) = self.0.0.known(peer) else {
+        let peer = self.0.0.known(peer);
+        let Some(peer) = peer.filter(|peer| !peer.is_down.load(Ordering::Acquire)) else {
             return Err(NotOffered::NoPeer(message));
         };
         let state = peer.lane(lane);
@@ -423,6 +432,14 @@ impl Links {
         }
     }
 
+    /// Which process of a peer this node last spoke to.
+    #[must_use]
+    pub fn peer_boot(&self, peer: &Name) -> Option<BootId> {
+        let peer = self.0.0.known(peer)?;
+        let boot = peer.control.inner.lock().link.peer_boot();
+        boot.or_else(|| peer.bulk.inner.lock().link.peer_boot())
+    }
+
     /// All lanes to all peers.
     #[must_use]
     pub fn list(&self) -> Vec<LinkInfo> {
@@ -486,6 +503,7 @@ impl Shared {
         let peer = Arc::new(Peer {
             name: name.clone(),
             address: Mutex::new(None),
+            is_down: AtomicBool::new(false),
             control: state(Lane::Control),
             bulk: state(Lane::Bulk),
             tasks: Mutex::new(Vec::new()),
@@ -515,6 +533,11 @@ impl Shared {
 }
 
 impl Peer {
+    /// It has made a connection, or answered one.
+    pub(super) fn is_up(&self) {
+        self.is_down.store(false, Ordering::Release);
+    }
+
     pub(super) fn lane(&self, lane: Lane) -> &Arc<LaneState> {
         match lane {
             Lane::Control => &self.control,
@@ -558,9 +581,8 @@ impl LaneInner {
         }
     }
 
-    pub(super) fn wake_all(&mut self) {
-        for waker in self.waiters.drain(..) {
-            waker.wake();
-        }
+    /// Those who wait for room, to be woken without the lock: a waker may come right back.
+    pub(super) fn take_waiters(&mut self) -> VecDeque<Waker> {
+        std::mem::take(&mut self.waiters)
     }
 }

@@ -9,11 +9,13 @@
 //! ([`Links::down`]).
 
 mod accept;
+mod agents;
 pub mod hub;
 mod lane;
 mod links;
 pub mod network;
 pub mod tls;
 
+pub use agents::{AgentHandler, AgentTransport, Directory, Service, Services};
 pub use links::{Handler, Hold, LinkInfo, Links, LinksOptions, NotOffered, PingError, Tuning};
 pub use network::{Connection, DialError, Dialled, Incoming, Network, Purpose, Stream};

@@ -1,0 +1,199 @@
+//! Agents over links: what [`swarm_actors::Transport`] asks for, and what arrives for a system.
+//!
+//! Agents' parcels and the news of their ends travel on the bulk lane, all in one stream per node, so that a DOWN stays behind what the
+//! dead one had sent. What nodes say to each other travels on the control lane, as messages to a [`Service`].
+
+use super::links::{Handler, Hold, Links, NotOffered};
+use super::network::Connection;
+use crate::identity::NodeId;
+use crate::link::{Broken, Lane, Message};
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use swarm_actors::{NotCarried, Parcel, Place, Transport, WeakSystem};
+use swarm_protocols::{Address, Name};
+
+/// What a message on the control lane is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Membership: full exchanges.
+    Membership,
+    /// Names and groups.
+    Names,
+    /// Certificates: requests and answers.
+    Certificates,
+}
+
+impl Service {
+    const ALL: [Self; 3] = [Self::Membership, Self::Names, Self::Certificates];
+
+    fn address(self) -> Address {
+        Address(match self {
+            Self::Membership => 1,
+            Self::Names => 2,
+            Self::Certificates => 3,
+        })
+    }
+}
+
+/// What a node does about what is not for agents. Called from the tasks of the links: it must not block.
+pub trait Services: Send + Sync + 'static {
+    /// A message of another node's service.
+    fn message(&self, from: &NodeId, service: Service, bytes: Bytes);
+
+    /// Whether this peer may have a link.
+    fn admits(&self, peer: &NodeId) -> bool {
+        let _ = peer;
+        true
+    }
+
+    /// A connection to a peer was lost, for this reason.
+    fn lost(&self, peer: &Name, lane: Lane, why: &str) {
+        let _ = (peer, lane, why);
+    }
+
+    /// Somebody without a certificate wants to join.
+    fn join(&self, connection: Connection);
+}
+
+/// Hands what arrives to a system and to the node's services.
+pub struct AgentHandler {
+    system: WeakSystem,
+    services: Arc<dyn Services>,
+}
+
+impl AgentHandler {
+    /// For this system; does not keep it alive.
+    #[must_use]
+    pub fn new(system: WeakSystem, services: Arc<dyn Services>) -> Self {
+        Self { system, services }
+    }
+}
+
+fn parcel_of(message: Message) -> Parcel {
+    Parcel {
+        sender: message.sender,
+        receiver: message.receiver,
+        body: message.body.into(),
+    }
+}
+
+fn message_of(parcel: Parcel) -> Message {
+    Message {
+        sender: parcel.sender,
+        receiver: parcel.receiver,
+        body: parcel.body.into(),
+    }
+}
+
+impl Handler for AgentHandler {
+    fn admits(&self, peer: &NodeId) -> bool {
+        self.services.admits(peer)
+    }
+
+    fn message(&self, from: &NodeId, lane: Lane, message: Message, hold: Hold) {
+        match lane {
+            Lane::Bulk => {
+                if let Some(system) = self.system.upgrade() {
+                    system.arrive(&from.name, parcel_of(message), Box::new(hold));
+                }
+            }
+            Lane::Control => {
+                let service = Service::ALL
+                    .into_iter()
+                    .find(|service| service.address() == message.receiver);
+                match service {
+                    Some(service) => self.services.message(from, service, message.body),
+                    None => tracing::warn!(%from, "a message for a service that this node lacks"),
+                }
+            }
+        }
+    }
+
+    fn broken(&self, peer: &Name, lane: Lane, broken: Broken) {
+        // What services lose they say again.
+        if lane == Lane::Bulk
+            && let Some(system) = self.system.upgrade()
+        {
+            let lost = broken.lost.into_iter().map(parcel_of).collect();
+            system.node_lost(peer, lost);
+        }
+    }
+
+    fn closed(&self, peer: &Name, lane: Lane, why: &str) {
+        self.services.lost(peer, lane, why);
+    }
+
+    fn join(&self, connection: Connection) {
+        self.services.join(connection);
+    }
+}
+
+/// Who knows where names and groups are.
+pub trait Directory: Send + Sync + 'static {
+    /// Where the agent is that is registered under `name` on another node.
+    fn whereis(&self, name: &Name) -> Option<Place>;
+    /// The members of a group on other nodes.
+    fn members(&self, group: &Name) -> Vec<Place>;
+}
+
+/// The links, as a system's transport.
+#[derive(Default)]
+pub struct AgentTransport {
+    links: OnceLock<Links>,
+    directory: OnceLock<Arc<dyn Directory>>,
+}
+
+impl AgentTransport {
+    /// Without links: nobody can be reached yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Goes over these links from now on; later ones are not taken.
+    pub fn connect(&self, links: Links, directory: Option<Arc<dyn Directory>>) {
+        if let Some(directory) = directory {
+            drop(self.directory.set(directory));
+        }
+        drop(self.links.set(links));
+    }
+}
+
+impl Transport for AgentTransport {
+    fn carry(&self, node: &Name, parcel: Parcel, waker: Option<&Waker>) -> Result<(), NotCarried> {
+        let Some(links) = self.links.get() else {
+            return Err(NotCarried::Unreachable(parcel));
+        };
+        links
+            .offer(node, Lane::Bulk, message_of(parcel), waker)
+            .map_err(|error| match error {
+                NotOffered::NoPeer(message) => NotCarried::Unreachable(parcel_of(message)),
+                NotOffered::Full(message) => NotCarried::Full(parcel_of(message)),
+                NotOffered::TooLarge(message) => NotCarried::TooLarge(parcel_of(message)),
+            })
+    }
+
+    fn whereis(&self, name: &Name) -> Option<Place> {
+        self.directory.get()?.whereis(name)
+    }
+
+    fn members(&self, group: &Name) -> Vec<Place> {
+        self.directory
+            .get()
+            .map_or_else(Vec::new, |directory| directory.members(group))
+    }
+}
+
+impl Links {
+    /// Says something to a service of another node, or drops it when there is no room or no such node: services say again what
+    /// matters.
+    pub fn say(&self, to: &Name, service: Service, bytes: impl Into<Bytes>) {
+        let message = Message {
+            sender: service.address(),
+            receiver: service.address(),
+            body: bytes.into(),
+        };
+        drop(self.offer(to, Lane::Control, message, None));
+    }
+}
