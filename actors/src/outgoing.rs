@@ -7,6 +7,7 @@ use crate::letter::Letter;
 use crate::mailbox::Reservation;
 use crate::reference::{AclLetter, AgentRef, AnyRef, NotSent};
 use crate::spec::WhenFull;
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 /// One committed effect on another actor.
@@ -19,6 +20,38 @@ pub(crate) trait Outgoing: Send {
 
     /// Gives up: what it carries becomes a dead letter.
     fn abandon(&mut self, cause: DeathCause);
+}
+
+/// The outgoing queue of a cell: one word as long as it was never needed.
+#[derive(Default)]
+pub(crate) struct OutQueue(Option<Box<VecDeque<Box<dyn Outgoing>>>>);
+
+impl OutQueue {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|queue| queue.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    pub(crate) fn push_back(&mut self, out: Box<dyn Outgoing>) {
+        self.0.get_or_insert_default().push_back(out);
+    }
+
+    pub(crate) fn front_mut(&mut self) -> Option<&mut Box<dyn Outgoing>> {
+        self.0.as_mut()?.front_mut()
+    }
+
+    pub(crate) fn pop_front(&mut self) -> Option<Box<dyn Outgoing>> {
+        self.0.as_mut()?.pop_front()
+    }
+
+    /// All of it.
+    pub(crate) fn take(&mut self) -> VecDeque<Box<dyn Outgoing>> {
+        self.0.take().map_or_else(VecDeque::new, |queue| *queue)
+    }
 }
 
 /// How far a letter has come. It lies in `letter` until its receiver has it; with a `ticket` it waits in the receiver's

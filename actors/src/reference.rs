@@ -189,6 +189,8 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn aid(&self) -> swarm_protocols::Aid;
     fn watch_over(&self, tick: &crate::watchdog::Tick<'_>);
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+    /// Its typed reference, an `AgentRef` of its own message type; anything else where only another node knows that.
+    fn typed_reference(self: Arc<Self>) -> Box<dyn Any>;
 }
 
 /// An ACL letter: it fits every agent.
@@ -489,7 +491,8 @@ impl AnyRef {
             let remote = self.0.clone().as_any().downcast::<RemoteCell>().ok()?;
             return remote.typed();
         }
-        self.0.core().typed::<M>()
+        let typed = self.0.clone().typed_reference();
+        typed.downcast::<AgentRef<M>>().ok().map(|boxed| *boxed)
     }
 
     /// Sends an ACL message; as [`AgentRef::send`], but a send that is given up while it waits becomes a dead letter.

@@ -114,13 +114,16 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
         // Between two turns: neither stuck nor idle.
         return;
     };
-    let Some(progress) = seat.progress.as_ref().map(|p| p.0.load(Ordering::Relaxed)) else {
+    let Some(desk) = &mut seat.desk else {
+        return;
+    };
+    let Some(progress) = desk.progress.as_ref().map(|p| p.0.load(Ordering::Relaxed)) else {
         return;
     };
     // Of this shell and of this turn: code that was fenced off counts elsewhere.
     let is_in_code = progress % 2 == 1;
-    let idle_turn = seat.current.is_none();
-    let watch = &mut seat.watch_over;
+    let idle_turn = desk.current.is_none();
+    let watch = &mut desk.watch_over;
     if progress != watch.progress {
         watch.progress = progress;
         watch.since_ms = tick.now_ms;

@@ -134,7 +134,7 @@ impl<A: Agent> AnyCell for Cell<A> {
 
     fn is_settled(&self) -> bool {
         let seat = self.seat.lock();
-        let is_idle = seat.current.is_none()
+        let is_idle = seat.desk.as_ref().is_none_or(|desk| desk.current.is_none())
             && seat.outgoing.is_empty()
             && seat.rare.as_ref().is_none_or(|rare| rare.stash.is_empty())
             && self.mailbox().depth() == 0;
@@ -162,7 +162,7 @@ impl<A: Agent> AnyCell for Cell<A> {
         };
         ActorInfo {
             path: core.path.clone(),
-            kind: core.kind.to_owned(),
+            kind: self.plan().kind.to_owned(),
             state,
             node: core.system.node().clone(),
             groups: core.groups(),
@@ -183,10 +183,10 @@ impl<A: Agent> AnyCell for Cell<A> {
         let links = self.core.links();
         let (capacity, waiting) = (self.mailbox().capacity(), self.mailbox().waiting());
         let seat = self.seat.lock();
-        let rare = seat.rare.as_deref();
+        let (rare, desk) = (seat.rare.as_deref(), seat.desk.as_deref());
         ActorDetail {
             info,
-            behaviour: self.core.behaviour.to_owned(),
+            behaviour: std::any::type_name::<A>().to_owned(),
             registered: self.plan().registered.clone(),
             capacity,
             waiting_senders: waiting,
@@ -194,11 +194,8 @@ impl<A: Agent> AnyCell for Cell<A> {
             timers: rare.map_or(0, |rare| rare.timers.len()),
             outgoing: seat.outgoing.len(),
             links,
-            current: seat.current.as_ref().map(|current| current.record),
-            recorder: seat
-                .recorder
-                .as_ref()
-                .map_or_else(Vec::new, |recorder| recorder.entries()),
+            current: desk.and_then(|desk| desk.current.as_ref().map(|current| current.record)),
+            recorder: desk.map_or_else(Vec::new, Desk::recorded),
             last_exit: rare.and_then(|rare| rare.last_exit.clone()),
             last_crash: rare.and_then(|rare| rare.last_crash.clone()),
         }
@@ -238,5 +235,10 @@ impl<A: Agent> AnyCell for Cell<A> {
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
+    }
+
+    fn typed_reference(self: Arc<Self>) -> Box<dyn Any> {
+        let receive: Arc<dyn Receive<A::Message>> = self;
+        Box::new(AgentRef(receive))
     }
 }

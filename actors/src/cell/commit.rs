@@ -59,7 +59,7 @@ impl<A: Agent> Cell<A> {
 
     fn apply(&self, seat: &mut Seat<A>, effect: Effect<A::Message>) {
         let core = &self.core;
-        let Some(me) = core.reference() else {
+        let Some(me) = self.reference() else {
             return;
         };
         match effect {
@@ -152,7 +152,7 @@ impl<A: Agent> Cell<A> {
             }
             Effect::Stash(mut letter) => {
                 // Who asked goes on waiting for it.
-                letter.ask = seat.current.as_mut().and_then(|current| current.ask.take());
+                letter.ask = seat.desk().current.as_mut().and_then(|c| c.ask.take());
                 seat.rare().stash.push_back(letter);
             }
             Effect::UnstashAll => self.unstash(seat),

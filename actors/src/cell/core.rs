@@ -1,15 +1,12 @@
 //! The part of a cell that does not depend on its message type: identity, state, and bonds with other actors.
 
-use crate::agent::Message;
 use crate::info::ActorState;
 use crate::letter::{Body, Letter};
-use crate::reference::{AgentRef, AnyCell, AnyRef, Receive, SendOptions};
+use crate::reference::{AnyRef, SendOptions};
 use crate::signal::{Down, Exit, MonitorId, Signal, WatchEvent, Watched};
 use crate::sync_plain::Mutex;
 use crate::system::System;
-use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Path, Pid};
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,11 +17,6 @@ pub(crate) struct CellCore {
     pub(crate) address: Address,
     pub(crate) path: Path,
     pub(crate) system: System,
-    pub(crate) kind: &'static str,
-    pub(crate) behaviour: &'static str,
-    /// The typed reference, as `AgentRef<M>` behind `Any`: what `AnyRef::typed` looks for.
-    pub(crate) typed: fn(&dyn Any) -> Option<Box<dyn Any>>,
-    pub(crate) this: Weak<dyn AnyCell>,
     /// Written under the seat's lock, read anywhere.
     pub(crate) incarnation: AtomicU64,
     pub(crate) state: AtomicU8,
@@ -84,23 +76,11 @@ pub(crate) struct Announcement {
 }
 
 impl CellCore {
-    pub(crate) fn new(
-        address: Address,
-        path: Path,
-        system: System,
-        kind: &'static str,
-        behaviour: &'static str,
-        typed: fn(&dyn Any) -> Option<Box<dyn Any>>,
-        this: Weak<dyn AnyCell>,
-    ) -> Self {
+    pub(crate) fn new(address: Address, path: Path, system: System) -> Self {
         Self {
             address,
             path,
             system,
-            kind,
-            behaviour,
-            typed,
-            this,
             incarnation: AtomicU64::new(0),
             state: AtomicU8::new(ActorState::Stopped as u8),
             restarts: AtomicU32::new(0),
@@ -130,16 +110,6 @@ impl CellCore {
 
     pub(crate) fn is_alive(&self) -> bool {
         self.state().is_alive()
-    }
-
-    pub(crate) fn reference(&self) -> Option<AnyRef> {
-        self.this.upgrade().map(AnyRef)
-    }
-
-    pub(crate) fn typed<M: Message>(&self) -> Option<AgentRef<M>> {
-        let cell: Arc<dyn Any + Send + Sync> = self.this.upgrade()?.as_any();
-        let typed = (self.typed)(&cell)?;
-        typed.downcast::<AgentRef<M>>().ok().map(|boxed| *boxed)
     }
 
     /// A letter without any option: most of them.
@@ -462,12 +432,4 @@ impl Watcher {
             Self::Outside(_) => {}
         }
     }
-}
-
-/// Finds `AgentRef<M>` behind a cell's `Any`.
-pub(crate) fn typed_reference<A: crate::Agent>(cell: &dyn Any) -> Option<Box<dyn Any>> {
-    let cell = cell.downcast_ref::<Arc<dyn Any + Send + Sync>>()?;
-    let cell = cell.clone().downcast::<super::Cell<A>>().ok()?;
-    let receive: Arc<dyn Receive<A::Message>> = cell;
-    Some(Box::new(AgentRef(receive)))
 }

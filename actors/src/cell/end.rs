@@ -1,7 +1,7 @@
 //! How lives end: by a crash, by a kill, in order; and what becomes of the cell then.
 
 use super::core::Announcement;
-use super::{CONTROL_ALL, Cell, Current, Life, Seat};
+use super::{CONTROL_ALL, Cell, Current, Desk, Life, Seat};
 use crate::agent::Agent;
 use crate::ask::AskError;
 use crate::dead_letters::DeathCause;
@@ -71,8 +71,10 @@ impl<A: Agent> Cell<A> {
     pub(crate) fn cut(&self, seat: &mut Seat<A>, reason: ExitReason) -> Remains<A> {
         seat.epoch += 1;
         self.mailbox().hold();
-        let shell = seat.shell.take();
-        seat.progress = None;
+        let shell = seat.desk.as_mut().and_then(|desk| {
+            desk.progress = None;
+            desk.shell.take()
+        });
         let mut remains = self.end_life(seat, &reason);
         remains.shell = shell;
         remains
@@ -112,7 +114,7 @@ impl<A: Agent> Cell<A> {
     /// supervisor's decision.
     pub(super) fn end_life(&self, seat: &mut Seat<A>, reason: &ExitReason) -> Remains<A> {
         let pid = self.core.pid();
-        let mut current = seat.current.take();
+        let mut current = seat.desk.as_mut().and_then(|desk| desk.current.take());
         // A kill is somebody's decision, not the agent's failure.
         let is_crash = !reason.is_clean() && *reason != ExitReason::Killed;
         if is_crash {
@@ -199,14 +201,11 @@ impl<A: Agent> Cell<A> {
             path: self.core.path.clone(),
             pid: self.core.pid(),
             supervisor: seat.link.as_ref().map(Link::supervisor),
-            behaviour: self.core.behaviour.into(),
+            behaviour: std::any::type_name::<A>().into(),
             spec: self.plan().record.clone(),
             reason: reason.clone(),
             message: None,
-            recorder: seat
-                .recorder
-                .as_ref()
-                .map_or_else(Vec::new, |recorder| recorder.entries()),
+            recorder: seat.desk.as_deref().map_or_else(Vec::new, Desk::recorded),
             queued: self.mailbox().depth(),
             trace_id: None,
             incarnation: Incarnation(self.core.pid().incarnation.0.saturating_sub(1)),
@@ -261,7 +260,7 @@ impl<A: Agent> Cell<A> {
             disposition,
             Disposition::Stopped | Disposition::Ended | Disposition::Removed
         ) {
-            late = std::mem::take(&mut seat.outgoing);
+            late = seat.outgoing.take();
         }
         drop(seat);
         for letter in homeless {
@@ -292,9 +291,10 @@ impl<A: Agent> Cell<A> {
     fn dismiss_shell(&self, seat: &mut Seat<A>) {
         // Also when the shell has not come to wait yet: it will find that its epoch is over.
         seat.epoch += 1;
-        seat.shell = None;
         self.mailbox().hold();
-        if let Some(waiting) = seat.waiting.take() {
+        let Some(desk) = &mut seat.desk else { return };
+        desk.shell = None;
+        if let Some(waiting) = desk.waiting.take() {
             waiting.wake();
         }
     }

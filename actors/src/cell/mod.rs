@@ -30,7 +30,7 @@ use crate::hooks::Admission;
 use crate::info::{ActorDetail, ActorInfo, ActorState};
 use crate::letter::{Body, Extra, Letter, LetterKind, Sender};
 use crate::mailbox::{Back, Front, Gate, Lanes, Mailbox, NotTaken, Reservation, Wake};
-use crate::outgoing::{OutCall, OutLetter, Outgoing};
+use crate::outgoing::{OutCall, OutLetter, OutQueue, Outgoing};
 use crate::recorder::{CrashReport, FlightRecord, FlightRecorder};
 use crate::reference::{AclLetter, AgentRef, AnyCell, AnyRef, Bounced, NotSent, Receive};
 use crate::signal::Signal;
@@ -79,22 +79,45 @@ pub(crate) struct Seat<A: Agent> {
     /// Which shell may act. Moves on with each new shell and with each fence.
     pub(crate) epoch: u64,
     pub(crate) link: Option<Link>,
+    /// What it has only since it was last awakened.
+    pub(crate) desk: Option<Box<Desk<A::Message>>>,
+    /// What was committed and is not delivered yet: the bounded outgoing queue. It holds the effects of one turn at most,
+    /// plus announcements; the next turn starts when it is empty.
+    pub(crate) outgoing: OutQueue,
+    pub(crate) continue_is_due: bool,
+    /// Whether a copy of each message is kept during its turn.
+    pub(crate) wants_copy: bool,
+    pub(crate) rare: Option<Box<Rare<A::Message>>>,
+}
+
+/// What belongs to a cell that is awake, or was when its last life ended.
+pub(crate) struct Desk<M> {
     pub(crate) shell: Option<shell::ShellHandle>,
     /// How far that shell is.
     pub(crate) progress: Option<Arc<shell::Progress>>,
     /// A shell that waits for its supervisor's verdict.
     pub(crate) waiting: Option<Waker>,
     /// What is being handled.
-    pub(crate) current: Option<Current<A::Message>>,
-    /// What was committed and is not delivered yet: the bounded outgoing queue. It holds the effects of one turn at most,
-    /// plus announcements; the next turn starts when it is empty.
-    pub(crate) outgoing: VecDeque<Box<dyn Outgoing>>,
-    pub(crate) recorder: Option<Box<FlightRecorder>>,
-    pub(crate) continue_is_due: bool,
-    /// Whether a copy of each message is kept during its turn.
-    pub(crate) wants_copy: bool,
+    pub(crate) current: Option<Current<M>>,
+    /// Made with the first message.
+    recorder: Option<Box<FlightRecorder>>,
     pub(crate) watch_over: WatchOver,
-    pub(crate) rare: Option<Box<Rare<A::Message>>>,
+}
+
+impl<M> Desk<M> {
+    #[inline]
+    pub(crate) fn record(&mut self, record: FlightRecord) {
+        self.recorder
+            .get_or_insert_with(|| Box::new(FlightRecorder::new()))
+            .record(record);
+    }
+
+    /// What the flight recorder has.
+    pub(crate) fn recorded(&self) -> Vec<FlightRecord> {
+        self.recorder
+            .as_ref()
+            .map_or_else(Vec::new, |recorder| recorder.entries())
+    }
 }
 
 /// What most agents have nothing of: together, so that those pay eight bytes for it.
@@ -121,6 +144,20 @@ pub(crate) struct Rare<M> {
 }
 
 impl<A: Agent> Seat<A> {
+    #[inline]
+    pub(crate) fn desk(&mut self) -> &mut Desk<A::Message> {
+        self.desk.get_or_insert_with(|| {
+            Box::new(Desk {
+                shell: None,
+                progress: None,
+                waiting: None,
+                current: None,
+                recorder: None,
+                watch_over: WatchOver::default(),
+            })
+        })
+    }
+
     pub(crate) fn rare(&mut self) -> &mut Rare<A::Message> {
         self.rare.get_or_insert_with(|| {
             Box::new(Rare {
@@ -183,40 +220,24 @@ impl<A: Agent> Cell<A> {
         system: crate::System,
         plan: Arc<Plan<A>>,
     ) -> Arc<Self> {
-        Arc::new_cyclic(|this: &Weak<Self>| {
-            let any: Weak<dyn AnyCell> = this.clone();
-            Self {
-                core: CellCore::new(
-                    address,
-                    path,
-                    system,
-                    plan.kind,
-                    std::any::type_name::<A>(),
-                    core::typed_reference::<A>,
-                    any,
-                ),
-                front: Front::new(plan.mailbox.capacity),
-                back: Back::new(),
-                turns: AtomicU64::new(0),
-                plan: RwLock::new(plan),
-                seat: Mutex::new(Seat {
-                    ready: Lanes::new(),
-                    life: Life::None,
-                    epoch: 0,
-                    link: None,
-                    shell: None,
-                    progress: None,
-                    waiting: None,
-                    current: None,
-                    outgoing: VecDeque::new(),
-                    recorder: None,
-                    continue_is_due: false,
-                    wants_copy: false,
-                    watch_over: WatchOver::default(),
-                    rare: None,
-                }),
-                this: this.clone(),
-            }
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
+            core: CellCore::new(address, path, system),
+            front: Front::new(plan.mailbox.capacity),
+            back: Back::new(),
+            turns: AtomicU64::new(0),
+            plan: RwLock::new(plan),
+            seat: Mutex::new(Seat {
+                ready: Lanes::new(),
+                life: Life::None,
+                epoch: 0,
+                link: None,
+                desk: None,
+                outgoing: OutQueue::default(),
+                continue_is_due: false,
+                wants_copy: false,
+                rare: None,
+            }),
+            this: this.clone(),
         })
     }
 
@@ -243,6 +264,10 @@ impl<A: Agent> Cell<A> {
         }
     }
 
+    pub(crate) fn reference(&self) -> Option<AnyRef> {
+        self.arc().map(|cell| AnyRef(cell))
+    }
+
     pub(crate) fn arc(&self) -> Option<Arc<Self>> {
         self.this.upgrade()
     }
@@ -258,12 +283,17 @@ impl<A: Agent> Cell<A> {
 
     /// The trace of what is being handled.
     pub(crate) fn current_trace(&self) -> Option<TraceContext> {
-        self.seat.lock().current.as_ref().and_then(Current::trace)
+        self.seat
+            .lock()
+            .desk()
+            .current
+            .as_ref()
+            .and_then(Current::trace)
     }
 
     /// The ACL message that is being handled.
     pub(crate) fn current_acl(&self) -> Option<Arc<AclMessage>> {
-        self.seat.lock().current.as_ref()?.acl.clone()
+        self.seat.lock().desk().current.as_ref()?.acl.clone()
     }
 
     pub(crate) fn timers(&self) -> usize {

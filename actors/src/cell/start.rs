@@ -71,7 +71,7 @@ struct Attempt<A: Agent> {
 impl<A: Agent> Attempt<A> {
     fn begin(cell: Arc<Cell<A>>, link: &Link) -> Result<Self, StartError> {
         let core = &cell.core;
-        let me = core
+        let me = cell
             .reference()
             .ok_or_else(|| StartError::Failed(ExitReason::error_text("the cell is gone")))?;
         let is_new = core.incarnation.load(Ordering::Acquire) == 0;
@@ -181,7 +181,7 @@ impl<A: Agent> Attempt<A> {
         let cell = self.cell.clone();
         let core = &cell.core;
         let pid = core.pid();
-        let me = core.reference();
+        let me = cell.reference();
         let mut seat = cell.seat.lock();
         core.set_state(ActorState::Asleep);
         core.began_ms
@@ -223,11 +223,12 @@ impl<A: Agent> Attempt<A> {
             || seat.continue_is_due
             || stop.is_some()
             || !seat.outgoing.is_empty();
-        let wake = if seat.shell.is_some() {
+        let shell = seat.desk.as_mut().filter(|desk| desk.shell.is_some());
+        let wake = if let Some(desk) = shell {
             // The shell of the life that crashed goes on with this one, at once or when it comes to look.
             core.set_state(ActorState::Running);
             cell.mailbox().resume_running();
-            seat.waiting.take().map_or(Wake::None, Wake::Parked)
+            desk.waiting.take().map_or(Wake::None, Wake::Parked)
         } else {
             cell.mailbox().release(&seat.ready, is_eager)
         };

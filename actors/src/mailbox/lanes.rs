@@ -12,7 +12,6 @@ const LOW_SHARE: u8 = 16;
 pub(crate) struct Lanes<T> {
     normal: VecDeque<T>,
     others: Option<Box<Others<T>>>,
-    len: usize,
 }
 
 struct Others<T> {
@@ -22,21 +21,29 @@ struct Others<T> {
     turns_since_low: u8,
 }
 
+impl<T> Others<T> {
+    fn len(&self) -> usize {
+        self.critical.len() + self.high.len() + self.low.len()
+    }
+}
+
 impl<T> Lanes<T> {
     pub(crate) const fn new() -> Self {
         Self {
             normal: VecDeque::new(),
             others: None,
-            len: 0,
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.len
+        let others = self.others.as_ref().map_or(0, |others| others.len());
+        self.normal.len() + others
     }
 
     #[inline]
@@ -62,23 +69,17 @@ impl<T> Lanes<T> {
 
     #[inline]
     pub(crate) fn push_back(&mut self, priority: Priority, item: T) {
-        self.len += 1;
         self.lane(priority).push_back(item);
     }
 
     pub(crate) fn push_front(&mut self, priority: Priority, item: T) {
-        self.len += 1;
         self.lane(priority).push_front(item);
     }
 
     /// Takes what is to be handled next: by priority, but low gets one of [`LOW_SHARE`].
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        if self.len == 0 {
-            return None;
-        }
         if self.others.is_none() {
-            self.len -= 1;
             return self.normal.pop_front();
         }
         self.pop_by_priority()
@@ -86,6 +87,9 @@ impl<T> Lanes<T> {
 
     #[inline(never)]
     fn pop_by_priority(&mut self) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
         let others = self.others.as_mut()?;
         let low_is_due = others.turns_since_low >= LOW_SHARE - 1 && !others.low.is_empty();
         let item = if low_is_due {
@@ -107,13 +111,12 @@ impl<T> Lanes<T> {
                 others.low.pop_front()
             }
         };
-        self.len -= usize::from(item.is_some());
         item
     }
 
     /// Appends all of `from`, lane by lane.
     pub(super) fn append(&mut self, from: &mut Lanes<T>) {
-        if self.len == 0 && self.others.is_none() && from.others.is_none() {
+        if self.normal.is_empty() && self.others.is_none() && from.others.is_none() {
             mem::swap(&mut self.normal, &mut from.normal);
         } else {
             self.normal.append(&mut from.normal);
@@ -129,7 +132,6 @@ impl<T> Lanes<T> {
                 }
             }
         }
-        self.len += mem::take(&mut from.len);
     }
 
     /// Takes the oldest counted item of the lowest priority.
@@ -145,7 +147,6 @@ impl<T> Lanes<T> {
         }
         for lane in lanes.into_iter().flatten() {
             if let Some(at) = lane.iter().position(Posted::is_counted) {
-                self.len -= 1;
                 return lane.remove(at);
             }
         }
@@ -159,7 +160,7 @@ impl<T> Lanes<T> {
 
     /// Takes everything, in the order in which it would have been handled.
     pub(crate) fn drain(&mut self) -> Vec<T> {
-        let mut all = Vec::with_capacity(self.len);
+        let mut all = Vec::with_capacity(self.len());
         while let Some(item) = self.pop() {
             all.push(item);
         }
@@ -168,7 +169,7 @@ impl<T> Lanes<T> {
 
     /// Gives memory back that a burst has left behind.
     pub(crate) fn shrink(&mut self) {
-        if self.len == 0 {
+        if self.is_empty() {
             self.normal = VecDeque::new();
             self.others = None;
         }

@@ -19,8 +19,8 @@ use crate::transport::{NotCarried, Parcel};
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use swarm_protocols::{AclMessage, Address, ExitReason, Incarnation, Path};
 
@@ -62,17 +62,14 @@ impl PendingAsk for AclAsk {
 
 impl RemoteCell {
     pub(crate) fn new(system: System, far: Arc<Far>, address: Address, path: Path) -> Arc<Self> {
-        Arc::new_cyclic(|this: &Weak<Self>| {
-            let this: Weak<dyn AnyCell> = this.clone();
-            let core = CellCore::new(address, path, system, "remote", "remote", |_| None, this);
-            // As far as is known here; what ends it is told.
-            core.set_state(ActorState::Running);
-            Self {
-                core,
-                far,
-                line: Mutex::new(BTreeMap::new()),
-                next_ticket: AtomicU64::new(1),
-            }
+        let core = CellCore::new(address, path, system);
+        // As far as is known here; what ends it is told.
+        core.set_state(ActorState::Running);
+        Arc::new(Self {
+            core,
+            far,
+            line: Mutex::new(BTreeMap::new()),
+            next_ticket: AtomicU64::new(1),
         })
     }
 
@@ -404,7 +401,7 @@ impl AnyCell for RemoteCell {
     fn info(&self) -> ActorInfo {
         ActorInfo {
             path: self.core.path.clone(),
-            kind: self.core.kind.to_owned(),
+            kind: "remote".to_owned(),
             state: self.core.state(),
             node: self.far.node.clone(),
             groups: Vec::new(),
@@ -421,7 +418,7 @@ impl AnyCell for RemoteCell {
     fn detail(&self) -> ActorDetail {
         ActorDetail {
             info: self.info(),
-            behaviour: self.core.behaviour.to_owned(),
+            behaviour: "remote".to_owned(),
             registered: None,
             capacity: 0,
             waiting_senders: self.line.lock().len(),
@@ -443,6 +440,10 @@ impl AnyCell for RemoteCell {
             Some(local) => format!("{local}@{node}"),
             None => format!("root@{node}"),
         })
+    }
+
+    fn typed_reference(self: Arc<Self>) -> Box<dyn Any> {
+        Box::new(())
     }
 
     fn watch_over(&self, _: &crate::watchdog::Tick<'_>) {}

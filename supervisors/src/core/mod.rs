@@ -300,7 +300,7 @@ impl Core {
 
     fn offender(slot: &Slot) -> Offender {
         Offender {
-            pid: slot.pid.map_or(OffenderPid::Undefined, OffenderPid::Pid),
+            pid: slot.pid().map_or(OffenderPid::Undefined, OffenderPid::Pid),
             id: slot.name.clone(),
             restart: slot.recipe.restart,
             significant: slot.recipe.significant,

@@ -8,7 +8,7 @@ use crate::spec::{ChildType, Restart, Shutdown};
 use crate::supervisor::{Args, ChildState};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
-use swarm_protocols::{ExitReason, Name, Pid};
+use swarm_protocols::{Address, ExitReason, Incarnation, Name, Pid};
 
 /// What one child is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +36,34 @@ pub(super) struct Slot {
     pub(super) life: u64,
     /// That the running life has ended is known, but it was not its turn yet.
     pub(super) exited: Option<Box<ExitReason>>,
-    /// The last life.
-    pub(super) pid: Option<Pid>,
+    pid: LastPid,
     pub(super) args: Option<Box<Contained<Args>>>,
     /// Named by init: it comes back with the next life of the supervisor.
     pub(super) is_static: bool,
     pub(super) disposition: Option<Disposition>,
     /// Where the spec wants a delay before restarts.
     pub(super) delays: Option<Box<Delays>>,
+}
+
+/// The last life, where there was one, in half the room of an `Option<Pid>`. No life has the incarnation 0.
+#[derive(Clone, Copy, Debug, Default)]
+struct LastPid([u64; 3]);
+
+impl LastPid {
+    fn get(self) -> Option<Pid> {
+        let [high, low, incarnation] = self.0;
+        (incarnation != 0).then(|| Pid {
+            address: Address(u128::from(high) << 64 | u128::from(low)),
+            incarnation: Incarnation(incarnation),
+        })
+    }
+}
+
+impl From<Pid> for LastPid {
+    fn from(pid: Pid) -> Self {
+        let Address(address) = pid.address;
+        Self([(address >> 64) as u64, address as u64, pid.incarnation.0])
+    }
 }
 
 /// The delayed restarts of one child.
@@ -77,9 +97,14 @@ impl Slot {
         }
     }
 
+    /// The last life.
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.pid.get()
+    }
+
     /// The life that is running, when one is.
     pub(super) fn running_pid(&self) -> Pid {
-        self.pid
+        self.pid()
             .expect("the pid is noted before the state says that it runs")
     }
 
@@ -136,7 +161,7 @@ impl Slots {
             state: State::Stopped,
             life: 0,
             exited: None,
-            pid: None,
+            pid: LastPid::default(),
             args: args.map(Box::new),
             is_static: false,
             disposition: None,
@@ -167,7 +192,7 @@ impl Slots {
         };
         self.order.remove(&slot.seq);
         self.names.remove(&slot.name);
-        if let Some(pid) = slot.pid {
+        if let Some(pid) = slot.pid() {
             self.pids.remove(&pid);
         }
         self.free.push(key);
@@ -207,7 +232,8 @@ impl Slots {
     /// Notes which life runs in a slot, so that an instance can be found by it.
     pub(super) fn set_pid(&mut self, key: SlotKey, pid: Pid, index: bool) {
         let slot = self.at_mut(key);
-        let old = slot.pid.replace(pid);
+        let old = slot.pid();
+        slot.pid = pid.into();
         if index {
             if let Some(old) = old {
                 self.pids.remove(&old);

@@ -23,7 +23,9 @@ pub struct Link {
 struct Inner {
     above: Arc<Above>,
     path: Path,
-    start: StartKey,
+    // The parts of a [`StartKey`], so that the flag finds room beside them.
+    life: u64,
+    slot: u32,
     reported: AtomicBool,
     given: Mutex<Option<Box<Given>>>,
 }
@@ -64,7 +66,8 @@ impl Link {
             inner: Arc::new(Inner {
                 above,
                 path,
-                start,
+                life: start.life,
+                slot: start.slot,
                 reported: AtomicBool::new(false),
                 given: Mutex::new(is_given.then(|| Box::new(given))),
             }),
@@ -133,8 +136,8 @@ impl Inner {
             // The supervisor is gone when its queue is; then nobody wants to know.
             Target::Queue(queue) => {
                 let _ = queue.send(Input::Exited {
-                    slot: self.start.slot,
-                    life: self.start.life,
+                    slot: self.slot,
+                    life: self.life,
                     reason,
                 });
             }

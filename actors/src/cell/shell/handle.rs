@@ -34,7 +34,7 @@ pub(super) async fn take_turn<A: Agent>(
         let copy = guarded(|| message.copy())?;
         let mut seat = cell.seat.lock();
         if seat.epoch == epoch
-            && let Some(current) = &mut seat.current
+            && let Some(current) = &mut seat.desk().current
         {
             current.copy = copy.map(Box::new);
         }

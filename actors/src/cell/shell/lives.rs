@@ -42,8 +42,9 @@ fn take_place<A: Agent>(
         return None;
     }
     seat.epoch += 1;
-    seat.shell = Some(handle);
-    seat.progress = Some(progress.clone());
+    let desk = seat.desk();
+    desk.shell = Some(handle);
+    desk.progress = Some(progress.clone());
     cell.core.set_state(ActorState::Running);
     Some(seat.epoch)
 }
@@ -78,7 +79,7 @@ fn sit_down<A: Agent>(cell: &Cell<A>, epoch: u64, cx: &mut Context<'_>) -> Poll<
         Life::Resting(agent) => Poll::Ready(Some(agent)),
         other => {
             seat.life = other;
-            seat.waiting = Some(cx.waker().clone());
+            seat.desk().waiting = Some(cx.waker().clone());
             Poll::Pending
         }
     }
@@ -144,7 +145,7 @@ fn end<A: Agent>(
         cell.mailbox().hold();
         if is_leaving {
             seat.epoch += 1;
-            seat.shell = None;
+            seat.desk().shell = None;
         }
         cell.end_life(&mut seat, &reason)
     };
@@ -194,12 +195,11 @@ fn lie_down<A: Agent>(cell: &Cell<A>, epoch: u64, agent: &mut Resident<A>) -> bo
     if let Some(behaviour) = agent.0.take() {
         seat.life = Life::Resting(behaviour);
     }
-    seat.shell = None;
-    seat.progress = None;
-    seat.recorder = None;
+    let desk = seat.desk.take();
     seat.ready.shrink();
     cell.core.set_state(ActorState::Asleep);
     drop(seat);
+    drop(desk);
     cell.core.system.event(Some(&cell.core), What::Asleep);
     true
 }

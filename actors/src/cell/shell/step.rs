@@ -11,7 +11,7 @@ use crate::fault::{self, Fault, When};
 use crate::letter::{Body, Given, Letter, LetterKind, Sender};
 use crate::mailbox::Registered;
 use crate::panics;
-use crate::recorder::{FlightRecord, FlightRecorder};
+use crate::recorder::FlightRecord;
 use crate::turn::Effects;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -132,7 +132,7 @@ pub(super) fn next_step<A: Agent>(
         if !work.effects.list.is_empty() {
             cell.commit(seat, &mut work.effects);
         }
-        seat.current = None;
+        seat.desk().current = None;
         if let Some(reason) = work.effects.stop.take() {
             return Poll::Ready(Step::Stop(reason));
         }
@@ -155,7 +155,7 @@ pub(super) fn next_step<A: Agent>(
     }
     if seat.continue_is_due {
         seat.continue_is_due = false;
-        seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
+        seat.desk().current = Some(Current::of_continue(cell.core.system.coarse_ms()));
         work.given = Given::NOTHING;
         work.task = Some(Task::Continue);
         return Poll::Ready(Step::Turn);
@@ -165,7 +165,7 @@ pub(super) fn next_step<A: Agent>(
         if let Some(at) = faults.iter().position(|f| f.when == When::Now) {
             let fault = faults.remove(at).map(|injected| injected.fault);
             if let Some(fault) = fault {
-                seat.current = Some(Current::of_continue(cell.core.system.coarse_ms()));
+                seat.desk().current = Some(Current::of_continue(cell.core.system.coarse_ms()));
                 work.given = Given::NOTHING;
                 work.task = Some(Task::Fault(fault));
                 return Poll::Ready(Step::Turn);
@@ -221,9 +221,7 @@ fn begin<A: Agent>(
         priority: letter.priority,
         deliveries: letter.deliveries,
     };
-    seat.recorder
-        .get_or_insert_with(|| Box::new(FlightRecorder::new()))
-        .record(record);
+    seat.desk().record(record);
     let given = &mut work.given;
     given.from = letter.sender;
     given.kind = record.kind;
@@ -239,7 +237,7 @@ fn begin<A: Agent>(
     {
         given.fault = fault::due(faults).map(Box::new);
     }
-    seat.current = Some(Current {
+    seat.desk().current = Some(Current {
         record,
         sender: letter.sender,
         ask: letter.ask,
