@@ -6,12 +6,13 @@ use crate::kept::{self, Stores};
 use crate::life::{Life, Moment};
 use crate::limits::Limits;
 use crate::sandbox::{Effect, Seat};
+use crate::upgrade::{Fallback, Order, UpgradeError, Upgraded};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_actors::{Agent, EndWith, Failure, Init, Message, TimerId, Turn};
-use swarm_protocols::{AclMessage, ExitReason, Limit, Performative};
+use swarm_protocols::{AclMessage, ExitReason, Limit, Path, Performative};
 use tokio::time::Instant;
 
 /// What all lives of all agents of one spec have in common.
@@ -21,6 +22,8 @@ pub struct Plan {
     grants: Arc<Grants>,
     limits: Arc<Limits>,
     stores: Mutex<Stores>,
+    /// The code of agents that were upgraded, by path.
+    upgraded: Mutex<BTreeMap<Path, Component>>,
 }
 
 impl Plan {
@@ -33,6 +36,7 @@ impl Plan {
             grants: Arc::new(grants),
             limits: Arc::new(limits),
             stores: Mutex::default(),
+            upgraded: Mutex::default(),
         })
     }
 
@@ -42,13 +46,13 @@ impl Plan {
         GuestAgent {
             plan: self.clone(),
             life: None,
+            fallback: None,
             timers: BTreeMap::new(),
         }
     }
 }
 
-/// What a guest agent is told besides ACL messages; only its own timers are.
-#[derive(Clone, Copy, Debug)]
+/// What a guest agent is told besides ACL messages.
 pub enum GuestMessage {
     /// A timer of the guest has fired.
     Fired {
@@ -57,11 +61,19 @@ pub enum GuestMessage {
         /// What it was set with.
         tag: u64,
     },
+    /// It is to run other code; see [`upgrade`](crate::upgrade()).
+    Upgrade(Box<Order>),
 }
 
 impl Message for GuestMessage {
     fn copy(&self) -> Option<Self> {
-        Some(*self)
+        match self {
+            Self::Fired { timer, tag } => Some(Self::Fired {
+                timer: *timer,
+                tag: *tag,
+            }),
+            Self::Upgrade(_) => None,
+        }
     }
 }
 
@@ -72,6 +84,8 @@ impl Message for GuestMessage {
 pub struct GuestAgent {
     plan: Arc<Plan>,
     life: Option<Life>,
+    /// The code before the last upgrade, while that is on probation.
+    fallback: Option<Box<Fallback>>,
     /// The guest's timers that are set: the runtime's name for each, and whether it fires again.
     timers: BTreeMap<u64, (TimerId, bool)>,
 }
@@ -138,11 +152,11 @@ impl GuestAgent {
         repeats: bool,
     ) -> Result<(), Failure> {
         let after = Duration::from_millis(milliseconds);
-        let fired = GuestMessage::Fired { timer: id, tag };
+        let fired = move || GuestMessage::Fired { timer: id, tag };
         let set = if repeats {
-            turn.schedule_every(after, move || fired)
+            turn.schedule_every(after, fired)
         } else {
-            turn.schedule(after, fired)
+            turn.schedule(after, fired())
         };
         let timer = set.map_err(|_| ended(ExitReason::Limit(Limit::Timers)))?;
         self.timers.insert(id, (timer, repeats));
@@ -150,21 +164,167 @@ impl GuestAgent {
     }
 }
 
+/// What a guest is entered for.
+#[derive(Clone)]
+enum Entry {
+    Message(Arc<AclMessage>),
+    Timer { timer: u64, tag: u64 },
+}
+
+impl GuestAgent {
+    /// One turn of the guest. Code on probation that fails is replaced by the code before it, which does the turn again.
+    async fn enter(&mut self, turn: &mut Turn<'_, Self>, entry: Entry) -> Result<(), Failure> {
+        let again = self.fallback.is_some().then(|| entry.clone());
+        match (self.enter_once(turn, entry).await, again) {
+            (Ok(()), _) => self.count_probation(turn),
+            (Err(reason), None) => return Err(ended(reason)),
+            (Err(reason), Some(entry)) => {
+                self.roll_back(turn, &reason);
+                self.enter_once(turn, entry).await.map_err(ended)?;
+            }
+        }
+        self.commit(turn)
+    }
+
+    async fn enter_once(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        entry: Entry,
+    ) -> Result<(), ExitReason> {
+        let moment = moment(turn);
+        let missing = || ExitReason::error_text("the guest was not started");
+        let life = self.life.as_mut().ok_or_else(missing)?;
+        match entry {
+            Entry::Message(message) => life.on_message(message, moment).await,
+            Entry::Timer { timer, tag } => life.on_timer(timer, tag, moment).await,
+        }
+    }
+
+    fn seat(&self, turn: &Turn<'_, Self>) -> Seat {
+        Seat {
+            limits: self.plan.limits.clone(),
+            grants: self.plan.grants.clone(),
+            system: turn.system().downgrade(),
+            path: turn.path().clone(),
+            aid: turn.aid(),
+            kept: self.plan.stores.lock().of(turn.path(), turn.system()),
+        }
+    }
+
+    /// Changes to other code, or says why not. An error when the old code did not survive being asked for its state.
+    async fn upgrade(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        component: Component,
+        probation: u32,
+    ) -> Result<Result<Upgraded, UpgradeError>, Failure> {
+        let begun = Instant::now();
+        let asked = moment(turn);
+        let old = self.life()?;
+        let state = match old.snapshot(asked).await {
+            Ok(state) => state,
+            Err(reason) => {
+                old.is_whole().map_err(|_| ended(reason.clone()))?;
+                return Ok(Err(UpgradeError::Snapshot(reason)));
+            }
+        };
+        let (timers, timer_last) = (old.sandbox().timers, old.sandbox().timer_last);
+        let from = old.component().inspection().digest;
+        let seat = self.seat(turn);
+        let mut new = match Life::begin(&component, seat, moment(turn)).await {
+            Ok(new) => new,
+            Err(reason) => return Ok(Err(UpgradeError::Start(reason))),
+        };
+        new.sandbox().timers = timers;
+        new.sandbox().timer_last = timer_last;
+        if let Err(reason) = new.on_start(&self.plan.config).await {
+            return Ok(Err(UpgradeError::Start(reason)));
+        }
+        if let Err(reason) = new.restore(&state).await {
+            return Ok(Err(UpgradeError::Restore(reason)));
+        }
+        let old = self.life.replace(new);
+        self.fallback = old.map(|life| {
+            Box::new(Fallback {
+                life,
+                left: probation,
+                timer_last,
+            })
+        });
+        self.commit(turn)?;
+        if probation == 0 {
+            self.promote(turn);
+        }
+        Ok(Ok(Upgraded {
+            from,
+            to: component.inspection().digest,
+            state_version: state.version,
+            state_bytes: state.bytes.len(),
+            pause: begun.elapsed(),
+        }))
+    }
+
+    /// A turn of code on probation went well.
+    fn count_probation(&mut self, turn: &mut Turn<'_, Self>) {
+        if let Some(fallback) = &mut self.fallback {
+            fallback.left = fallback.left.saturating_sub(1);
+            if fallback.left == 0 {
+                self.promote(turn);
+            }
+        }
+    }
+
+    /// The new code is the agent's code from now on.
+    fn promote(&mut self, turn: &mut Turn<'_, Self>) {
+        self.fallback = None;
+        if let Some(life) = &self.life {
+            let component = life.component().clone();
+            let digest = component.inspection().digest.to_string();
+            let path = turn.path().clone();
+            self.plan.upgraded.lock().insert(path.clone(), component);
+            turn.system()
+                .publish_custom(Some(path), "upgrade-kept", &digest);
+        }
+    }
+
+    /// Takes the code before the upgrade, with its state; timers that the new code had set are gone.
+    fn roll_back(&mut self, turn: &mut Turn<'_, Self>, reason: &ExitReason) {
+        let Some(mut fallback) = self.fallback.take() else {
+            return;
+        };
+        let late: Vec<u64> = self
+            .timers
+            .range(fallback.timer_last + 1..)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut timer_last = fallback.timer_last;
+        for id in late {
+            timer_last = timer_last.max(id);
+            if let Some((timer, _)) = self.timers.remove(&id) {
+                turn.cancel(timer);
+            }
+        }
+        let timers = u32::try_from(self.timers.len()).unwrap_or(u32::MAX);
+        let sandbox = fallback.life.sandbox();
+        sandbox.timers = timers;
+        // A timer that has fired already does not come to the old code under another's name.
+        sandbox.timer_last = timer_last;
+        self.life = Some(fallback.life);
+        let (path, reason) = (turn.path().clone(), reason.to_string());
+        tracing::warn!(%path, %reason, "an upgrade is rolled back");
+        turn.system()
+            .publish_custom(Some(path), "upgrade-rolled-back", &reason);
+    }
+}
+
 impl Agent for GuestAgent {
     type Message = GuestMessage;
 
     async fn init(&mut self, turn: &mut Turn<'_, Self>) -> Result<Init, Failure> {
+        let upgraded = self.plan.upgraded.lock().get(turn.path()).cloned();
+        let component = upgraded.unwrap_or_else(|| self.plan.component.clone());
+        let begun = Life::begin(&component, self.seat(turn), moment(turn)).await;
         let plan = self.plan.clone();
-        let kept = plan.stores.lock().of(turn.path(), turn.system());
-        let seat = Seat {
-            limits: plan.limits.clone(),
-            grants: plan.grants.clone(),
-            system: turn.system().downgrade(),
-            path: turn.path().clone(),
-            aid: turn.aid(),
-            kept,
-        };
-        let begun = Life::begin(&plan.component, seat, moment(turn)).await;
         let life = self.life.insert(begun.map_err(ended)?);
         life.on_start(&plan.config).await.map_err(ended)?;
         self.commit(turn)?;
@@ -176,15 +336,25 @@ impl Agent for GuestAgent {
         turn: &mut Turn<'_, Self>,
         message: GuestMessage,
     ) -> Result<(), Failure> {
-        let GuestMessage::Fired { timer, tag } = message;
-        if let Some((_, false)) = self.timers.get(&timer) {
-            self.timers.remove(&timer);
-            self.life()?.sandbox().timers -= 1;
+        match message {
+            GuestMessage::Fired { timer, tag } => {
+                if let Some((_, false)) = self.timers.get(&timer) {
+                    self.timers.remove(&timer);
+                    self.life()?.sandbox().timers -= 1;
+                }
+                self.enter(turn, Entry::Timer { timer, tag }).await
+            }
+            GuestMessage::Upgrade(order) => {
+                let Order {
+                    component,
+                    probation,
+                    reply,
+                } = *order;
+                let outcome = self.upgrade(turn, component, probation).await?;
+                turn.reply(reply, outcome);
+                Ok(())
+            }
         }
-        let moment = moment(turn);
-        let done = self.life()?.on_timer(timer, tag, moment).await;
-        done.map_err(ended)?;
-        self.commit(turn)
     }
 
     async fn on_acl(
@@ -194,21 +364,17 @@ impl Agent for GuestAgent {
     ) -> Result<(), Failure> {
         let most = self.plan.limits.message_bytes;
         let bytes = message.content.as_ref().map_or(0, Vec::len) as u64;
-        if bytes > most {
-            // Somebody else's doing: the guest does not pay for it with its life.
-            if message.performative != Performative::Failure {
-                let mut answer = message.reply(Performative::Failure);
-                let text =
-                    format!("{{\"error\":\"the message has {bytes} bytes, {most} are taken\"}}");
-                answer.content = Some(text.into_bytes());
-                turn.answer(answer);
-            }
-            return Ok(());
+        if bytes <= most {
+            return self.enter(turn, Entry::Message(message)).await;
         }
-        let moment = moment(turn);
-        let done = self.life()?.on_message(message, moment).await;
-        done.map_err(ended)?;
-        self.commit(turn)
+        // Somebody else's doing: the guest does not pay for it with its life.
+        if message.performative != Performative::Failure {
+            let mut answer = message.reply(Performative::Failure);
+            let text = format!("{{\"error\":\"the message has {bytes} bytes, {most} are taken\"}}");
+            answer.content = Some(text.into_bytes());
+            turn.answer(answer);
+        }
+        Ok(())
     }
 
     async fn terminate(&mut self, reason: &ExitReason) {

@@ -159,7 +159,10 @@ impl state::Host for Sandbox {
             return self.refuse(Limit::HostBytes, error);
         }
         // What is replaced still counts until the turn commits.
-        let kept = kept::bytes(&self.kept.lock());
+        let kept = match self.turn.kept_bytes {
+            Some(bytes) => bytes,
+            None => *self.turn.kept_bytes.insert(kept::bytes(&self.kept.lock())),
+        };
         let bytes = (key.len() + value.len()) as u64;
         if kept.saturating_add(self.turn.bytes) > self.limits.host_bytes
             || !self.takes_bytes(bytes)

@@ -26,6 +26,7 @@ mod life;
 mod limits;
 mod sandbox;
 mod trap;
+mod upgrade;
 
 pub use agent::{GuestAgent, GuestMessage, Plan};
 pub use capacity::{Capacity, TooManyAgents};
@@ -38,3 +39,4 @@ pub use inspect::{
     COMPONENT_BYTES_MAX, Inspection, InvalidComponent, World, inspect, inspect_file,
 };
 pub use limits::Limits;
+pub use upgrade::{Order, PROBATION_TURNS_DEFAULT, UpgradeError, Upgraded, upgrade};

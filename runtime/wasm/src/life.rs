@@ -25,6 +25,7 @@ pub(crate) struct Moment {
 pub(crate) struct Life {
     store: Store<Sandbox>,
     exports: Volatile,
+    component: Component,
     /// A call was begun and did not come back.
     is_broken: bool,
 }
@@ -67,6 +68,7 @@ impl Life {
             Ok(exports) => Ok(Self {
                 store,
                 exports,
+                component: component.clone(),
                 is_broken: false,
             }),
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
@@ -79,6 +81,10 @@ impl Life {
         }
     }
 
+    pub(crate) fn component(&self) -> &Component {
+        &self.component
+    }
+
     pub(crate) fn sandbox(&mut self) -> &mut Sandbox {
         self.store.data_mut()
     }
@@ -87,7 +93,8 @@ impl Life {
         trap::reason(error, self.store.data().turn.refused)
     }
 
-    fn is_whole(&self) -> Result<(), ExitReason> {
+    /// An error when nothing can enter it any more.
+    pub(crate) fn is_whole(&self) -> Result<(), ExitReason> {
         if self.is_broken {
             return Err(ExitReason::error_text("a call into it was cut off"));
         }
@@ -126,21 +133,15 @@ impl Life {
         enter!(self, call_on_stop, reason)
     }
 
-    #[expect(dead_code, reason = "for the hot upgrade")]
     pub(crate) async fn snapshot(&mut self, moment: Moment) -> Result<SavedState, ExitReason> {
         self.is_whole()?;
         prepare(&mut self.store, None, moment);
         said(enter!(self, call_snapshot,)?)
     }
 
-    #[expect(dead_code, reason = "for the hot upgrade")]
-    pub(crate) async fn restore(
-        &mut self,
-        state: &SavedState,
-        moment: Moment,
-    ) -> Result<(), ExitReason> {
+    /// Within the turn of `on_start`: what that asked for stays.
+    pub(crate) async fn restore(&mut self, state: &SavedState) -> Result<(), ExitReason> {
         self.is_whole()?;
-        prepare(&mut self.store, None, moment);
         said(enter!(self, call_restore, state)?)
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct TurnState {
     pub(crate) bytes: u64,
     pub(crate) now_ms: u64,
     pub(crate) random: u64,
+    /// The bytes of the store as the turn found it, once somebody has asked.
+    pub(crate) kept_bytes: Option<u64>,
     /// Steps of a millisecond that it has run.
     pub(crate) ticks: u64,
     refusals: u32,

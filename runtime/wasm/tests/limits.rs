@@ -130,7 +130,7 @@ async fn a_trap_is_a_panic_that_names_the_guests_functions() {
         };
         assert!(names("WordCount"), "{report:?}");
         let place = report.location.as_deref().unwrap_or_default();
-        assert!(place.contains("WordCount"), "{report:?}");
+        assert!(place.contains("word_count"), "{report:?}");
         guests.counts_words().await;
     }
 }

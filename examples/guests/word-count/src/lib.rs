@@ -4,10 +4,23 @@ mod misbehave;
 mod words;
 
 use serde::Deserialize;
-use swarm_guest::{Act, Agent, Message, export_agent, messaging};
+use swarm_guest::{Act, Agent, Message, SavedState, export_agent, messaging, state};
 
-/// Does what a `request` with the content `{"task":…,"input":…}` asks for. Keeps nothing from one job to the next.
-pub struct WordCount;
+/// Does what a `request` with the content `{"task":…,"input":…}` asks for.
+pub struct WordCount {
+    /// How many orders this agent has seen, upgrades included; a crash begins at 0 again.
+    seen: u64,
+}
+
+/// The version of the state that [`WordCount::snapshot`] writes.
+const STATE_VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+struct Config {
+    /// What goes wrong at the start, for tests: `loop`, `trap` or `refuse`.
+    #[serde(default, rename = "at-start")]
+    at_start: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Order {
@@ -17,15 +30,24 @@ struct Order {
 }
 
 impl Agent for WordCount {
-    fn on_start(_config: &str) -> Result<Self, String> {
-        Ok(Self)
+    fn on_start(config: &str) -> Result<Self, String> {
+        let config: Config = serde_json::from_str(config).map_err(|error| error.to_string())?;
+        match config.at_start.as_deref() {
+            Some("refuse") => return Err("refused as configured".to_owned()),
+            Some(task) => {
+                misbehave::perform(task, "at the start")?;
+            }
+            None => {}
+        }
+        Ok(Self { seen: 0 })
     }
 
     fn on_message(&mut self, message: Message) -> Result<(), String> {
         let answer = match message.performative {
             Act::Request => {
+                self.seen += 1;
                 let done = message.json::<Order>().and_then(|order| {
-                    perform(&order.task, order.input.as_deref().unwrap_or_default())
+                    self.perform(&order.task, order.input.as_deref().unwrap_or_default())
                 });
                 match done {
                     Ok(output) => json(&message, Act::Inform, output),
@@ -40,18 +62,48 @@ impl Agent for WordCount {
         };
         messaging::answer(&answer).map_err(|error| error.to_string())
     }
+
+    fn snapshot(&mut self) -> Result<SavedState, String> {
+        Ok(SavedState {
+            version: STATE_VERSION,
+            bytes: self.seen.to_le_bytes().to_vec(),
+        })
+    }
+
+    fn restore(&mut self, state: SavedState) -> Result<(), String> {
+        let bytes = <[u8; 8]>::try_from(state.bytes.as_slice());
+        match (state.version, bytes) {
+            (STATE_VERSION, Ok(bytes)) => {
+                self.seen = u64::from_le_bytes(bytes);
+                Ok(())
+            }
+            (version, _) => Err(format!("cannot read a state of version {version}")),
+        }
+    }
 }
 
 export_agent!(WordCount);
 
-/// Does one task. The tasks that misbehave do not come back, or not unharmed.
-fn perform(task: &str, input: &str) -> Result<String, String> {
-    match task {
-        "word-count" => Ok(words::count(input).to_json()),
-        "upper" => Ok(quoted(&input.to_uppercase())),
-        "fail" => Err(format!("failed as ordered: {input}")),
-        _ => misbehave::perform(task, input),
+impl WordCount {
+    /// Does one task. The tasks that misbehave do not come back, or not unharmed.
+    fn perform(&self, task: &str, input: &str) -> Result<String, String> {
+        match task {
+            "word-count" => Ok(words::count(input).to_json()),
+            "upper" => Ok(quoted(&input.to_uppercase())),
+            "fail" => Err(format!("failed as ordered: {input}")),
+            "seen" => Ok(self.seen.to_string()),
+            "visit" => visit(),
+            _ => misbehave::perform(task, input),
+        }
     }
+}
+
+/// Counts in the store, which outlives a crash.
+fn visit() -> Result<String, String> {
+    let known = state::get("visits").and_then(|bytes| bytes.try_into().ok());
+    let visits = known.map_or(0, u64::from_le_bytes) + 1;
+    state::set("visits", &visits.to_le_bytes()).map_err(|error| error.to_string())?;
+    Ok(visits.to_string())
 }
 
 fn json(request: &Message, act: Act, content: String) -> Message {
@@ -95,6 +147,22 @@ mod tests {
         let told = bench.tell(Message::text(Act::Request, content)).unwrap();
         let answer = &told.answers[0];
         (answer.performative, answer.as_text().unwrap().to_owned())
+    }
+
+    #[test]
+    fn visits_outlive_a_crash_and_what_was_seen_an_upgrade() {
+        let order = |task: &str| Message::text(Act::Request, format!(r#"{{"task":"{task}"}}"#));
+        let mut bench = Bench::<WordCount>::start("{}").unwrap();
+        let told = |bench: &mut Bench<WordCount>, task| {
+            let told = bench.tell(order(task)).unwrap();
+            told.answers[0].as_text().unwrap().to_owned()
+        };
+        assert_eq!(told(&mut bench, "visit"), "1");
+        bench.crash("{}").unwrap();
+        assert_eq!(told(&mut bench, "visit"), "2");
+        bench.upgrade("{}").unwrap();
+        assert_eq!(told(&mut bench, "seen"), "2");
+        assert!(Bench::<WordCount>::start(r#"{"at-start":"refuse"}"#).is_err());
     }
 
     #[test]
