@@ -27,6 +27,10 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long nothing is accepted when the system has no more files to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How many connections are told at a time that there is no room. Beyond it they are closed without a word.
+const REFUSALS_MAX: usize = 32;
+/// How long that may take.
+const REFUSAL_TIME_MAX: Duration = Duration::from_millis(500);
 /// Threads.
 const WORKERS: usize = 2;
 /// How many connections are served at a time unless told otherwise.
@@ -175,6 +179,7 @@ impl Drop for FipaServer {
 async fn serve(listener: TcpListener, acc: Acc, stopping: watch::Receiver<bool>) {
     let connections_max = acc.options().connections_max;
     let room = Arc::new(Semaphore::new(connections_max));
+    let turned_away = Arc::new(Semaphore::new(REFUSALS_MAX));
     let mut stop = stopping.clone();
     let accepting = async {
         loop {
@@ -188,7 +193,12 @@ async fn serve(listener: TcpListener, acc: Acc, stopping: watch::Receiver<bool>)
             };
             let Ok(place) = room.clone().try_acquire_owned() else {
                 count(&acc.counters().connections_refused);
-                turn_away(stream);
+                if let Ok(place) = turned_away.clone().try_acquire_owned() {
+                    tokio::spawn(async move {
+                        turn_away(stream).await;
+                        drop(place);
+                    });
+                }
                 continue;
             };
             count(&acc.counters().connections);
@@ -214,17 +224,15 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Says that there is no room, if the system takes that much at once, and closes.
-fn turn_away(mut stream: TcpStream) {
-    tokio::spawn(async move {
-        let no = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 31\r\nConnection: close\r\n\r\ntoo many connections are open\r\n";
-        let writing = async {
-            stream.write_all(no).await?;
-            stream.shutdown().await
-        };
-        // A peer that does not read it does not hear it.
-        let _ = tokio::time::timeout(Duration::from_millis(500), writing).await;
-    });
+/// Says that there is no room, and closes.
+async fn turn_away(mut stream: TcpStream) {
+    let no = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 31\r\nConnection: close\r\n\r\ntoo many connections are open\r\n";
+    let writing = async {
+        stream.write_all(no).await?;
+        stream.shutdown().await
+    };
+    // A peer that does not read it does not hear it.
+    let _ = tokio::time::timeout(REFUSAL_TIME_MAX, writing).await;
 }
 
 async fn connection(stream: TcpStream, acc: Acc, mut stopping: watch::Receiver<bool>) {
