@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod behaviours;
+pub mod cluster;
 pub mod config;
 pub mod data;
 pub mod dispatch;

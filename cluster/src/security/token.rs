@@ -215,8 +215,7 @@ impl TokenStore {
         terms: TokenTerms,
         now: u64,
     ) -> Result<JoinToken, TokenError> {
-        self.tokens
-            .retain(|_, kept| kept.expires + 30 * 86_400 > now);
+        self.tokens.retain(|_, kept| kept.expires + 86_400 > now);
         if self.tokens.len() >= TOKENS_MAX {
             return Err(TokenError::TooMany);
         }

@@ -47,9 +47,9 @@ pub trait Services: Send + Sync + 'static {
         true
     }
 
-    /// A connection to a peer was lost, for this reason.
-    fn lost(&self, peer: &Name, lane: Lane, why: &str) {
-        let _ = (peer, lane, why);
+    /// A connection to a peer ended without a word: its process may be gone.
+    fn lost(&self, peer: &Name) {
+        let _ = peer;
     }
 
     /// Somebody without a certificate wants to join.
@@ -120,8 +120,10 @@ impl Handler for AgentHandler {
         }
     }
 
-    fn closed(&self, peer: &Name, lane: Lane, why: &str) {
-        self.services.lost(peer, lane, why);
+    fn closed(&self, peer: &Name, _: Lane, _: &str, is_abrupt: bool) {
+        if is_abrupt {
+            self.services.lost(peer);
+        }
     }
 
     fn join(&self, connection: Connection) {

@@ -153,11 +153,12 @@ fn note_end(shared: &Shared, peer: &Peer, lane: &LaneState, ended: &Ended) {
         }
         was_open
     };
+    let is_abrupt = matches!(ended, Ended::Closed | Ended::Io(_));
     tracing::debug!(peer = %peer.name, lane = lane.lane.as_str(), %ended, "no connection");
     if was_open {
         shared
             .handler
-            .closed(&peer.name, lane.lane, &ended.to_string());
+            .closed(&peer.name, lane.lane, &ended.to_string(), is_abrupt);
     }
 }
 

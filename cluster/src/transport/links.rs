@@ -40,9 +40,9 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, lane, resumed_at);
     }
 
-    /// The connection is gone, for this reason.
-    fn closed(&self, peer: &Name, lane: Lane, why: &str) {
-        let _ = (peer, lane, why);
+    /// The connection is gone, for this reason. `is_abrupt` when the other side, or the network, ended it without a word.
+    fn closed(&self, peer: &Name, lane: Lane, why: &str, is_abrupt: bool) {
+        let _ = (peer, lane, why, is_abrupt);
     }
 
     /// Somebody without a certificate wants to join.
@@ -302,6 +302,24 @@ impl Links {
         }
     }
 
+    /// Tells where a node listens of which nobody has said that it lives: it can be reached on the control lane, and agents' messages
+    /// are not taken over for it.
+    pub fn introduce(&self, peer: &Name, address: &str) {
+        if *peer == self.0.0.me.name {
+            return;
+        }
+        let is_new = self.0.0.known(peer).is_none();
+        let peer = self.0.0.peer(peer);
+        if is_new {
+            peer.is_down.store(true, Ordering::Release);
+        }
+        let before = peer.address.lock().replace(address.to_owned());
+        if before.as_deref() != Some(address) {
+            peer.control.changed.notify_one();
+            peer.bulk.changed.notify_one();
+        }
+    }
+
     /// Gives a peer up: its connections are closed and a new epoch begins on both lanes, of which the handler is told
     /// ([`Handler::broken`]). With `boot`, only if that is the process that the links run with. Nothing is taken over for it until
     /// [`Links::know`] says that it lives, or it makes a connection.
@@ -352,8 +370,10 @@ impl Links {
         message: Message,
         waker: Option<&Waker>,
     ) -> Result<(), NotOffered> {
-        let peer = self.0.0.known(peer);
-        let Some(peer) = peer.filter(|peer| !peer.is_down.load(Ordering::Acquire)) else {
+        // What nodes say to each other may be what brings it back.
+        let is_open =
+            |peer: &Arc<Peer>| lane == Lane::Control || !peer.is_down.load(Ordering::Acquire);
+        let Some(peer) = self.0.0.known(peer).filter(is_open) else {
             return Err(NotOffered::NoPeer(message));
         };
         let state = peer.lane(lane);

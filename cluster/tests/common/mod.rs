@@ -97,7 +97,7 @@ impl Handler for Seen {
         self.changed.notify_one();
     }
 
-    fn closed(&self, _: &Name, _: Lane, _: &str) {
+    fn closed(&self, _: &Name, _: Lane, _: &str, _: bool) {
         self.state.lock().closed += 1;
         self.changed.notify_one();
     }

@@ -2,7 +2,7 @@
 //! keep it from answering.
 
 use super::guard;
-use super::handlers::{actors, chaos, dead_letters, events, health, jobs, messages, tree};
+use super::handlers::{actors, chaos, dead_letters, events, health, jobs, messages, nodes, tree};
 use crate::dispatch::Desk;
 use crate::node::Node;
 use axum::Router;
@@ -208,6 +208,10 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
             get(chaos::show).merge(delete(chaos::stop)),
         ),
         ("/v1/jobs", post(jobs::perform)),
+        ("/v1/nodes", get(nodes::list)),
+        ("/v1/leave", post(nodes::leave)),
+        ("/v1/tokens", get(nodes::tokens).post(nodes::create_token)),
+        ("/v1/tokens/{id}", delete(nodes::revoke_token)),
     ]
 }
 

@@ -14,13 +14,14 @@ pub use signals::{Ended, StopOrder, run_until_stopped};
 pub use tree::{BadAgent, compile_all};
 
 use crate::api::types::{NodeState, Time};
+use crate::cluster::Cluster;
 use crate::fipa::{Counters, Counts};
 use crate::manifest::Manifest;
 use parking_lot::Mutex;
 use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use swarm_actors::{System, SystemOptions};
 use swarm_protocols::{ExitReason, Name, Path};
@@ -80,6 +81,8 @@ struct Inner {
     root: Mutex<Option<SupervisorRef>>,
     /// What its FIPA transport counts, once it has one.
     fipa: Mutex<Option<Arc<Counters>>>,
+    /// Its place in a cluster, once it has one.
+    cluster: OnceLock<Cluster>,
 }
 
 /// What the node is about. Whether the tree has failed while it was running, the system knows.
@@ -140,6 +143,7 @@ impl Node {
             phase: Mutex::new(Phase::New),
             changed: Notify::new(),
             root: Mutex::new(None),
+            cluster: OnceLock::new(),
             fipa: Mutex::new(None),
         }))
     }
@@ -321,6 +325,17 @@ impl Node {
     /// Runs something on the agents' runtime.
     pub(crate) fn spawn_beside_agents(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.agents.spawn(work);
+    }
+
+    /// Its place in a cluster, where it has one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.0.cluster.get()
+    }
+
+    /// Makes it a member of a cluster. Once: later calls change nothing and give false.
+    pub fn enter(&self, cluster: Cluster) -> bool {
+        self.0.cluster.set(cluster).is_ok()
     }
 
     /// Its agents.

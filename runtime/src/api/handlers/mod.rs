@@ -7,6 +7,7 @@ pub(super) mod events;
 pub(super) mod health;
 pub(super) mod jobs;
 pub(super) mod messages;
+pub(super) mod nodes;
 pub(super) mod tree;
 
 use super::fault::Fault;

@@ -4,6 +4,7 @@
 //! `_ms`. Answers may gain fields; requests refuse fields they do not know.
 
 mod actors;
+mod cluster;
 mod events;
 mod messages;
 mod node;
@@ -13,6 +14,10 @@ pub use super::time::Time;
 pub use actors::{
     ActionAnswer, ActorDetail, ActorQuery, ActorSummary, ActorsAnswer, ActorsQuery,
     ChildSpecSummary, ExitSummary, PathRequest, RecentMessage, TurnSummary,
+};
+pub use cluster::{
+    LeaveAnswer, LinkSummary, NodeSummary, NodesAnswer, RevokeAnswer, TokenAnswer, TokenRequest,
+    TokenSummary, TokensAnswer,
 };
 pub use events::{
     DeadLetterDetail, DeadLetterSummary, DeadLettersAnswer, EventRecord, EventsAnswer, EventsQuery,

@@ -1,0 +1,120 @@
+//! Members and tokens.
+
+use super::Time;
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/nodes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodesAnswer {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The members, in order of names, as the answering node sees them.
+    pub nodes: Vec<NodeSummary>,
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeSummary {
+    /// Its name.
+    pub name: String,
+    /// Random per process start, 32 hexadecimal digits.
+    pub boot_id: String,
+    /// alive, suspect, down or left.
+    pub state: String,
+    /// Where its links and its gossip listen.
+    pub address: String,
+    /// Whether it is the node that answers.
+    pub is_self: bool,
+    /// The connections to it, by lane.
+    pub links: Vec<LinkSummary>,
+}
+
+/// One lane to a member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkSummary {
+    /// control or bulk.
+    pub lane: String,
+    /// Whether a connection is open.
+    pub is_open: bool,
+    /// How many connections there were.
+    pub connections: u64,
+    /// What is under way to it, in bytes with overhead.
+    pub under_way_bytes: u64,
+    /// What is held here for agents that have not taken it, in bytes with overhead.
+    pub held_bytes: u64,
+    /// Why the last connection ended or did not come about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_problem: Option<String>,
+}
+
+/// `POST /v1/tokens`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// For how long nodes can join with it; a minute to 30 days.
+    pub expires_in_ms: u64,
+    /// How many nodes can; any number unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// Whether they become voters, which hold the key of the cluster's authority.
+    #[serde(default)]
+    pub voters: bool,
+}
+
+/// A new token: the only time that it is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// What lists call it.
+    pub id: String,
+    /// The token. It lets nodes in.
+    pub token: String,
+    /// Where to join with it.
+    pub address: String,
+    /// Until when.
+    pub expires_at: Time,
+}
+
+/// `GET /v1/tokens`: those that were made at the answering node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokensAnswer {
+    /// The tokens, oldest first.
+    pub tokens: Vec<TokenSummary>,
+}
+
+/// What is known of a token; not the token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenSummary {
+    /// Which.
+    pub id: String,
+    /// valid, expired, used-up or revoked.
+    pub state: String,
+    /// When it was made.
+    pub created_at: Time,
+    /// Until when it holds.
+    pub expires_at: Time,
+    /// How many nodes can join with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// How many have.
+    pub used: u32,
+    /// Whether they become voters.
+    pub voters: bool,
+}
+
+/// `DELETE /v1/tokens/{id}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RevokeAnswer {
+    /// Which.
+    pub id: String,
+    /// Always true: nobody joins with it any more.
+    pub revoked: bool,
+}
+
+/// `POST /v1/leave`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeaveAnswer {
+    /// The node that said goodbye to the others. It goes on running, alone, until it is stopped.
+    pub node: String,
+    /// Always true.
+    pub left: bool,
+}

@@ -1,0 +1,16 @@
+//! The node as a member of a cluster: who it is, whom it trusts, its links, its gossip, and those it lets in.
+//!
+//! [`Cluster`] puts the parts of `swarm-cluster` together for one node and keeps what must outlive the process in the data folder: the
+//! cluster's id and roots, the node's certificate, the gossip keys, the tokens that were made here (as hashes) and, on voters, the
+//! authority. All of it is in one file that is sealed with a key in a second file; both are readable by the node's user only.
+//!
+//! It decides nothing about agents: with a cluster, [`swarm_actors::System`] gets a transport, and verdicts reach it.
+
+mod admission;
+mod certificates;
+mod desk;
+mod kept;
+mod member;
+
+pub use kept::KeptError;
+pub use member::{Cluster, ClusterError, ClusterOptions, Joined, Member, Way};
