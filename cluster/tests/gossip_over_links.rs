@@ -13,16 +13,20 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use swarm_cluster::gossip::{
-    Gossip, GossipHandle, GossipKey, GossipOptions, KeyRing, MEMBERSHIP_ADDRESS, Notice, OverLinks,
-    received,
+    Gossip, GossipHandle, GossipKey, GossipOptions, KeyRing, MEMBERSHIP_ADDRESS, NAMES_ADDRESS,
+    Notice, OverLinks, received,
 };
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::link::{Broken, Lane, Message};
 use swarm_cluster::membership::{Change, DownCause, Event, MemberState, Peer, Profile};
+use swarm_cluster::names::{
+    Class, NameChange, NamesHandle, NamesOptions, NamesOutside, NamesParameters, NamesService,
+    RegisterError,
+};
 use swarm_cluster::security::Authority;
 use swarm_cluster::transport::tls::TlsNetwork;
 use swarm_cluster::transport::{Handler, Hold, Links, LinksOptions, Tuning};
-use swarm_protocols::Name;
+use swarm_protocols::{Address, Name};
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 
@@ -30,6 +34,7 @@ use tokio::runtime::Handle;
 #[derive(Default)]
 struct Wiring {
     gossip: OnceLock<GossipHandle>,
+    names: OnceLock<NamesHandle>,
     over: Mutex<Option<OverLinks>>,
 }
 
@@ -39,6 +44,11 @@ impl Handler for Wiring {
             && let Some(gossip) = self.gossip.get()
         {
             received(gossip, from, &message);
+        }
+        if message.receiver == NAMES_ADDRESS
+            && let Some(names) = self.names.get()
+        {
+            names.received(from.boot, message.body.to_vec());
         }
     }
 
@@ -51,7 +61,25 @@ impl Handler for Wiring {
     }
 }
 
+/// Carries messages of names and keeps what they tell.
+struct Outside {
+    over: OverLinks,
+    told: Arc<Mutex<Vec<NameChange>>>,
+}
+
+impl NamesOutside for Outside {
+    fn send(&self, to: &NodeId, bytes: Vec<u8>) {
+        self.over.send_names(to, bytes);
+    }
+
+    fn changed(&self, change: NameChange) {
+        self.told.lock().push(change);
+    }
+}
+
 struct Node {
+    names: NamesService,
+    told: Arc<Mutex<Vec<NameChange>>>,
     gossip: Gossip,
     over: OverLinks,
     peer: Peer,
@@ -100,7 +128,23 @@ async fn start(authority: &Authority, text: &str, boot: u128) -> Node {
     };
     let gossip = Gossip::start(options, &Handle::current());
     drop(wiring.gossip.set(gossip.handle()));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let outside = Outside {
+        over: over.clone(),
+        told: told.clone(),
+    };
+    let options = NamesOptions {
+        me: peer.node().clone(),
+        parameters: NamesParameters::default(),
+        seed: 1,
+        gossip: gossip.handle(),
+        outside: Arc::new(outside),
+    };
+    let names = NamesService::start(options, &Handle::current()).expect("gossip runs");
+    drop(wiring.names.set(names.handle()));
     Node {
+        names,
+        told,
         gossip,
         over,
         peer,
@@ -131,6 +175,60 @@ async fn until_alive(node: &Node, count: usize) {
     let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
     let members = handle.members().await;
     assert!(reached.is_ok(), "{} sees {members:?}", node.peer);
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let held = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    assert!(held.is_ok(), "never: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_known_on_every_node_and_free_when_theirs_is_gone() {
+    let authority = authority();
+    let (a, b) = (
+        start(&authority, "a", 1).await,
+        start(&authority, "b", 2).await,
+    );
+    join(&b, &a).await;
+    until_alive(&a, 2).await;
+    until_alive(&b, 2).await;
+    let (on_a, on_b) = (a.names.handle(), b.names.handle());
+    // More than fits an announcement, so that they are fetched over the link.
+    for index in 0..2000 {
+        let text = name(&format!("agent-{index}"));
+        on_a.register(&text, Address(index), Class::Cluster, 0)
+            .expect("free");
+    }
+    let group = name("workers");
+    on_a.join(&group, Address(7)).expect("room");
+    until("all names", || {
+        on_b.address_of("agent-1999") == Some(Address(1999))
+    })
+    .await;
+    until("the group", || on_b.members("workers").len() == 1).await;
+    let taken = on_b.register(&name("agent-5"), Address(99), Class::Cluster, 0);
+    assert!(matches!(taken, Err(RegisterError::Taken { .. })));
+    on_b.register(&name("printer"), Address(99), Class::Cluster, 0)
+        .expect("free");
+    until("the other way", || {
+        on_a.whereis("printer")
+            .is_some_and(|h| h.node == *b.peer.node())
+    })
+    .await;
+    a.gossip.leave().await;
+    until("its names are free", || {
+        on_b.address_of("agent-5").is_none()
+    })
+    .await;
+    on_b.register(&name("agent-5"), Address(99), Class::Cluster, 0)
+        .expect("free now");
+    let held = |change: &NameChange| matches!(change, NameChange::Held { name, holder: None } if name.as_str() == "agent-7");
+    until("it is told", || b.told.lock().iter().any(held)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,5 +19,5 @@ pub use driver::{
     PeerLinks,
 };
 pub use key::{GossipKey, KEYS_MAX, KeyId, KeyRing, KeyRingError, MalformedKeyRing};
-pub use over_links::{MEMBERSHIP_ADDRESS, OverLinks, received};
+pub use over_links::{MEMBERSHIP_ADDRESS, NAMES_ADDRESS, OverLinks, received};
 pub use seal::{OpenError, Opened, PACKET_BYTES_MAX, SEAL_BYTES, SealError, Sealer};

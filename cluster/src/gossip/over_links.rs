@@ -17,6 +17,8 @@ use swarm_protocols::{Address, Name};
 
 /// Where messages of membership go to on a peer link. No agent has it: theirs are 128 random bits.
 pub const MEMBERSHIP_ADDRESS: Address = Address(1);
+/// Where messages of names go to on a peer link.
+pub const NAMES_ADDRESS: Address = Address(2);
 /// The most contacts whose names are kept. When full, the first by address gives way.
 const CONTACTS_MAX: usize = 64;
 
@@ -69,14 +71,19 @@ impl OverLinks {
         self.known.lock().boots.remove(name);
     }
 
-    fn offer(&self, to: &Name, bytes: Vec<u8>) {
+    /// Sends a message of names, or drops it when the link has no room.
+    pub fn send_names(&self, to: &NodeId, bytes: Vec<u8>) {
+        self.offer(&to.name, NAMES_ADDRESS, bytes);
+    }
+
+    fn offer(&self, to: &Name, what: Address, bytes: Vec<u8>) {
         let message = Message {
-            sender: MEMBERSHIP_ADDRESS,
-            receiver: MEMBERSHIP_ADDRESS,
+            sender: what,
+            receiver: what,
             body: Bytes::from(bytes),
         };
         if let Err(error) = self.links.offer(to, Lane::Control, message, None) {
-            tracing::debug!(%to, %error, "a message of membership was dropped");
+            tracing::debug!(%to, %error, "a message to a node was dropped");
         }
     }
 }
@@ -98,12 +105,12 @@ impl PeerLinks for OverLinks {
         match to {
             Contact::Node(node, address) => {
                 self.links.know(&node.name, &address.to_string());
-                self.offer(&node.name, bytes);
+                self.offer(&node.name, MEMBERSHIP_ADDRESS, bytes);
             }
             Contact::Address(address) => {
                 let name = self.known.lock().contacts.get(&address).cloned();
                 match name {
-                    Some(name) => self.offer(&name, bytes),
+                    Some(name) => self.offer(&name, MEMBERSHIP_ADDRESS, bytes),
                     None => tracing::debug!(%address, "nobody is known to listen there"),
                 }
             }

@@ -1,7 +1,8 @@
 //! The state of membership and its one entrance, [`Membership::handle`].
 
+use super::changes::{Departed, Exit};
 use super::denied::Denied;
-use super::event::{Arrival, Change, Decision, DownCause, Event, LinkProbe};
+use super::event::{Change, Decision, Event, LinkProbe};
 use super::health::LocalHealth;
 use super::probing::{Probing, Purpose};
 use super::profile::Parameters;
@@ -9,24 +10,17 @@ use super::spread::Spread;
 use super::suspicion::Suspicion;
 use super::swim::{self, Swim};
 use super::timers::Timers;
-use super::wire::{self, BROADCAST_BYTES_MAX, Item};
+use super::wire;
 use super::{Peer, exchange::Join};
-use crate::identity::{BootId, NodeId};
-use foca::{Header, Member, Message, OwnedNotification, State, Timer};
+use crate::identity::BootId;
+use foca::{Header, Member, Message, Timer};
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long a member that left is remembered: long enough for stale news of it to die out.
 const REMEMBER_LEFT: Duration = Duration::from_secs(60);
-/// The most members that are down or left that are remembered. When full, the one that is gone longest is forgotten.
-const DEPARTED_MAX: usize = 4096;
-/// The most broadcasts remembered as heard. When full, the oldest is forgotten and could be delivered again.
-const HEARD_MAX: usize = 8192;
-/// For how many gossip intervals a leaving node says goodbye.
-const GOODBYES: u32 = 4;
 
 /// Who is a member, as one node sees it: a function of (state, event, now). No clock, no socket, no task.
 ///
@@ -55,22 +49,22 @@ pub struct Membership {
     pub(super) name_taken_by: Option<BootId>,
     pub(super) counters: Counters,
     pub(super) out: Vec<Decision>,
-    rng: SmallRng,
-    timers: Timers<Due>,
+    pub(super) rng: SmallRng,
+    pub(super) timers: Timers<Due>,
     /// When `handle` was last called: what was due before and comes only now came late.
-    seen_at: Duration,
-    digest: u64,
-    digest_since: Duration,
-    digest_is_stale: bool,
+    pub(super) seen_at: Duration,
+    pub(super) digest: u64,
+    pub(super) digest_since: Duration,
+    pub(super) digest_is_stale: bool,
     /// Why the member of a place is about to go, while foca is told.
-    exits: BTreeMap<u64, Exit>,
+    pub(super) exits: BTreeMap<u64, Exit>,
     /// foca's gossip timer, kept back while there is no news.
-    parked_gossip: Option<Timer<Peer>>,
-    gossip_is_armed: bool,
-    reconnect_is_armed: bool,
-    broadcast_counter: u64,
-    heard: BTreeSet<(BootId, u64)>,
-    heard_order: VecDeque<(BootId, u64)>,
+    pub(super) parked_gossip: Option<Timer<Peer>>,
+    pub(super) gossip_is_armed: bool,
+    pub(super) reconnect_is_armed: bool,
+    pub(super) broadcast_counter: u64,
+    pub(super) heard: BTreeSet<(BootId, u64)>,
+    pub(super) heard_order: VecDeque<(BootId, u64)>,
 }
 
 /// This node's own place.
@@ -84,20 +78,6 @@ pub(super) enum Phase {
     Departed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
-    Down(DownCause),
-    Left,
-}
-
-/// A member that is down or left.
-#[derive(Clone, Debug)]
-pub(super) struct Departed {
-    pub(super) peer: Peer,
-    pub(super) exit: Exit,
-    since: Duration,
-}
-
 /// What a piece of news is about; a newer piece with the same key takes its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum News {
@@ -107,7 +87,7 @@ pub(super) enum News {
     Broadcast(BootId, u64),
 }
 
-enum Due {
+pub(super) enum Due {
     Swim(Timer<Peer>),
     Suspicion(Peer, u16),
     Gossip,
@@ -137,34 +117,6 @@ pub struct Counters {
     pub stalls: u64,
     /// Full exchanges that this node began.
     pub exchanges: u64,
-}
-
-/// A member as this node sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberView {
-    /// Which.
-    pub node: NodeId,
-    /// Where.
-    pub address: SocketAddr,
-    /// Which life of its membership.
-    pub generation: u64,
-    /// SWIM's incarnation, raised by each refutation.
-    pub incarnation: u16,
-    /// How it is.
-    pub state: MemberState,
-}
-
-/// How a member is, in this node's opinion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MemberState {
-    /// It answers.
-    Alive,
-    /// It did not answer lately. It is still a member.
-    Suspect,
-    /// It is gone.
-    Down,
-    /// It said goodbye.
-    Left,
 }
 
 impl Membership {
@@ -288,37 +240,6 @@ impl Membership {
         self.timers.len() + self.spread.len() + self.swim.backlog()
     }
 
-    /// Every member that this node knows, itself included, in order of names.
-    #[must_use]
-    pub fn members(&self) -> Vec<MemberView> {
-        let mut members: Vec<_> = self
-            .swim
-            .records()
-            .map(|record| view(record.id(), record.incarnation(), self.state_of(record)))
-            .collect();
-        members.push(view(
-            self.me(),
-            self.incarnation,
-            match self.phase {
-                Phase::Leaving | Phase::Departed => MemberState::Left,
-                _ => MemberState::Alive,
-            },
-        ));
-        members.sort_by(|a, b| a.node.cmp(&b.node));
-        members
-    }
-
-    pub(super) fn state_of(&self, record: &Member<Peer>) -> MemberState {
-        match record.state() {
-            State::Alive => MemberState::Alive,
-            State::Suspect => MemberState::Suspect,
-            State::Down => match self.departed.get(&record.id().place()).map(|d| d.exit) {
-                Some(Exit::Left) => MemberState::Left,
-                _ => MemberState::Down,
-            },
-        }
-    }
-
     fn tick(&mut self) {
         while let Some((_, due)) = self.timers.pop(self.now) {
             match due {
@@ -399,122 +320,6 @@ impl Membership {
         self.timers.arm(self.now + after, Due::Swim(timer));
     }
 
-    fn note(&mut self, note: OwnedNotification<Peer>) {
-        self.digest_is_stale = true;
-        match note {
-            OwnedNotification::MemberUp(peer) => self.came(&peer),
-            OwnedNotification::MemberDown(peer) => self.went(peer),
-            OwnedNotification::Rename(old, new) => self.renamed(&old, &new),
-            OwnedNotification::Rejoin(me) => {
-                self.incarnation = 0;
-                self.health.worse(1);
-                self.tell(Change::Renewed {
-                    node: me.node().clone(),
-                    generation: me.generation(),
-                });
-            }
-            OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Defunct => {}
-        }
-    }
-
-    fn came(&mut self, peer: &Peer) {
-        self.suspicions.remove(&peer.place());
-        let arrival = match self.departed.remove(&peer.place()) {
-            None => Arrival::New,
-            Some(before) if before.peer.boot() == peer.boot() => Arrival::Healed,
-            Some(_) => Arrival::Restarted,
-        };
-        if self.phase == Phase::Alone {
-            self.phase = Phase::Member;
-        }
-        self.resize();
-        self.tell(Change::Alive {
-            node: peer.node().clone(),
-            address: peer.address(),
-            arrival,
-        });
-    }
-
-    fn went(&mut self, peer: Peer) {
-        self.suspicions.remove(&peer.place());
-        self.resize();
-        let node = peer.node().clone();
-        let exit = self
-            .exits
-            .remove(&peer.place())
-            .unwrap_or(Exit::Down(DownCause::Hearsay));
-        self.remember_departed(peer, exit);
-        self.tell(match exit {
-            Exit::Left => Change::Left { node },
-            Exit::Down(cause) => Change::Down { node, cause },
-        });
-    }
-
-    fn renamed(&mut self, old: &Peer, new: &Peer) {
-        if self.departed.contains_key(&old.place()) {
-            return; // foca says next that it is up.
-        }
-        self.suspicions.remove(&old.place());
-        if old.boot() == new.boot() {
-            return self.tell(Change::Renewed {
-                node: new.node().clone(),
-                generation: new.generation(),
-            });
-        }
-        self.tell(Change::Down {
-            node: old.node().clone(),
-            cause: DownCause::Replaced,
-        });
-        self.tell(Change::Alive {
-            node: new.node().clone(),
-            address: new.address(),
-            arrival: Arrival::Restarted,
-        });
-    }
-
-    fn remember_departed(&mut self, peer: Peer, exit: Exit) {
-        let departed = Departed {
-            peer,
-            exit,
-            since: self.now,
-        };
-        self.departed.insert(departed.peer.place(), departed);
-        if self.departed.len() > DEPARTED_MAX
-            && let Some(oldest) = self.departed.values().min_by_key(|d| d.since)
-        {
-            let oldest = oldest.peer.clone();
-            self.forget(&oldest);
-            self.swim.timer(Timer::RemoveDown(oldest));
-        }
-    }
-
-    fn forget(&mut self, peer: &Peer) {
-        if self
-            .departed
-            .get(&peer.place())
-            .is_some_and(|departed| departed.peer == *peer)
-        {
-            self.departed.remove(&peer.place());
-        }
-    }
-
-    /// Tells foca and the world that `peer` is gone.
-    pub(super) fn end(&mut self, peer: &Peer, incarnation: u16, exit: Exit, pass_on: bool) {
-        self.drain();
-        self.exits.insert(peer.place(), exit);
-        self.swim.apply(
-            vec![Member::new(peer.clone(), incarnation, State::Down)],
-            pass_on,
-        );
-        self.drain();
-        self.exits.remove(&peer.place());
-    }
-
-    fn resize(&mut self) {
-        let transmissions = self.parameters.transmissions(self.size());
-        self.swim.set_transmissions(transmissions);
-    }
-
     pub(super) fn tell(&mut self, change: Change) {
         self.out.push(Decision::Tell(change));
     }
@@ -584,83 +389,6 @@ impl Membership {
         self.now.saturating_sub(self.digest_since)
     }
 
-    /// Up to `count` members at random that `wanted` lets through.
-    pub(super) fn choose(&mut self, count: usize, wanted: impl Fn(&Peer) -> bool) -> Vec<Peer> {
-        let mut chosen: Vec<Peer> = Vec::with_capacity(count);
-        let mut seen = 0;
-        for member in self.swim.active() {
-            if !wanted(member.id()) {
-                continue;
-            }
-            seen += 1;
-            if chosen.len() < count {
-                chosen.push(member.id().clone());
-            } else {
-                let place = self.rng.random_range(0..seen);
-                if let Some(slot) = chosen.get_mut(place) {
-                    *slot = member.id().clone();
-                }
-            }
-        }
-        chosen
-    }
-
-    fn arm_periodic(&mut self) {
-        let has_news = self.swim.backlog() > 0 || !self.spread.is_empty();
-        if has_news && !self.gossip_is_armed && self.swim.others() > 0 {
-            self.gossip_is_armed = true;
-            let at = self.now + self.parameters.gossip_interval;
-            self.timers.arm(at, Due::Gossip);
-        }
-        if !self.reconnect_is_armed && self.departed.values().any(|d| self.is_missed(d)) {
-            self.reconnect_is_armed = true;
-            let at = self.now + self.parameters.reconnect_interval;
-            self.timers.arm(at, Due::Reconnect);
-        }
-    }
-
-    fn gossip(&mut self) {
-        self.gossip_is_armed = false;
-        if self.swim.backlog() > 0
-            && let Some(timer) = self.parked_gossip.take()
-        {
-            return self.swim.timer(timer);
-        }
-        self.spread_to(self.parameters.gossip_fanout);
-    }
-
-    /// Sends news of our own to `fanout` members at random, in packets of their own.
-    fn spread_to(&mut self, fanout: usize) {
-        let room = self.parameters.packet_bytes - wire::PACKET_HEADER_BYTES;
-        let limit = self.parameters.transmissions(self.size());
-        for to in self.choose(fanout, |_| true) {
-            let items = self.spread.take(room, limit);
-            if items.is_empty() {
-                return;
-            }
-            self.send(to, &items, &[]);
-        }
-    }
-
-    fn is_missed(&self, departed: &Departed) -> bool {
-        departed.exit != Exit::Left && !self.denied.contains(departed.peer.boot())
-    }
-
-    /// Writes to one member that is down: if it lives, it answers, and both find out what they missed.
-    fn reconnect(&mut self) {
-        self.reconnect_is_armed = false;
-        let missed: Vec<Peer> = self
-            .departed
-            .values()
-            .filter(|departed| self.is_missed(departed))
-            .map(|departed| departed.peer.clone())
-            .collect();
-        if !missed.is_empty() {
-            let chosen = self.rng.random_range(0..missed.len());
-            self.swim.announce(missed[chosen].clone());
-        }
-    }
-
     /// What was due long ago and comes only now: this node stood still, and what it did not hear meanwhile proves nothing.
     fn notice_stall(&mut self) {
         let due = self.timers.next().map(|next| next.max(self.seen_at));
@@ -677,66 +405,6 @@ impl Membership {
         self.void_probe();
     }
 
-    fn leave(&mut self) {
-        if self.phase == Phase::Leaving {
-            return;
-        }
-        self.phase = Phase::Leaving;
-        let me = self.me().clone();
-        self.spread
-            .add(News::Left(me.boot()), Item::Left { peer: me }.encode());
-        self.spread_to(self.parameters.gossip_fanout.max(3));
-        let at = self.now + self.parameters.gossip_interval * GOODBYES;
-        self.timers.arm(at, Due::Departed);
-    }
-
-    pub(super) fn deny(&mut self, boot: BootId) {
-        if !self.denied.insert(boot) {
-            return;
-        }
-        self.digest_changes();
-        self.spread
-            .add(News::Evicted(boot), Item::Evicted { boot }.encode());
-        if boot == self.me().boot() {
-            return self.tell(Change::Evicted);
-        }
-        let record = self.swim.active().find(|m| m.id().boot() == boot).cloned();
-        if let Some(record) = record {
-            let exit = Exit::Down(DownCause::Evicted);
-            self.end(record.id(), record.incarnation(), exit, true);
-        }
-    }
-
-    fn broadcast(&mut self, payload: Vec<u8>) {
-        if payload.len() > BROADCAST_BYTES_MAX {
-            self.counters.broadcasts_refused += 1;
-            return;
-        }
-        self.broadcast_counter += 1;
-        let (origin, number) = (self.me().boot(), self.broadcast_counter);
-        let item = Item::Broadcast {
-            origin,
-            number,
-            payload,
-        };
-        self.spread
-            .add(News::Broadcast(origin, number), item.encode());
-    }
-
-    /// Whether the broadcast `number` of `origin` is new to this node.
-    pub(super) fn hears(&mut self, origin: BootId, number: u64) -> bool {
-        if origin == self.me().boot() || !self.heard.insert((origin, number)) {
-            return false;
-        }
-        self.heard_order.push_back((origin, number));
-        if self.heard_order.len() > HEARD_MAX
-            && let Some(oldest) = self.heard_order.pop_front()
-        {
-            self.heard.remove(&oldest);
-        }
-        true
-    }
-
     pub(super) fn arm_suspicion(&mut self, at: Duration, suspect: &Peer, incarnation: u16) {
         let due = Due::Suspicion(suspect.clone(), incarnation);
         self.timers.arm(at.max(self.now), due);
@@ -744,15 +412,5 @@ impl Membership {
 
     pub(super) fn arm_join(&mut self, at: Duration) {
         self.timers.arm(at, Due::Join);
-    }
-}
-
-fn view(peer: &Peer, incarnation: u16, state: MemberState) -> MemberView {
-    MemberView {
-        node: peer.node().clone(),
-        address: peer.address(),
-        generation: peer.generation(),
-        incarnation,
-        state,
     }
 }

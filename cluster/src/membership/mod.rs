@@ -6,6 +6,7 @@
 //! What it adds to foca, and which test proves each remedy, is listed in `docs/cluster.md`. What it refuses to do: to decide who owns
 //! anything. A verdict of `Down` is an opinion.
 
+mod changes;
 mod core;
 mod denied;
 mod event;
@@ -15,6 +16,7 @@ mod packets;
 mod peer;
 mod probing;
 mod profile;
+mod rounds;
 mod spread;
 mod suspect;
 mod suspicion;
@@ -22,11 +24,13 @@ mod swim;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod view;
 mod wire;
 
-pub use self::core::{Counters, MemberState, MemberView, Membership};
+pub use self::core::{Counters, Membership};
 pub use event::{Arrival, Change, Contact, Decision, DownCause, Event, LinkProbe, LinkVerdict};
 pub use health::LocalHealth;
 pub use peer::Peer;
 pub use profile::{Parameters, Profile};
+pub use view::{MemberState, MemberView};
 pub use wire::{BROADCAST_BYTES_MAX, WireError};

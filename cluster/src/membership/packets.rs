@@ -1,7 +1,8 @@
 //! What comes in a packet: checked against its sender, filtered, and then given to foca.
 
 use super::Peer;
-use super::core::{Exit, Membership, News, Phase};
+use super::changes::Exit;
+use super::core::{Membership, News, Phase};
 use super::event::{Change, Decision};
 use super::swim::{self, Parsed};
 use super::wire::{self, Item};

@@ -1,6 +1,7 @@
 //! The probe that is under way, and what peer links say about members.
 
-use super::core::{Exit, Membership};
+use super::changes::Exit;
+use super::core::Membership;
 use super::event::{Decision, DownCause, LinkProbe, LinkVerdict};
 use super::wire::State;
 use super::{Peer, swim};

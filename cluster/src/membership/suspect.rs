@@ -1,7 +1,8 @@
 //! From "it did not answer" to "it is down": suspicions, confirmations, verdicts, warnings to the suspect.
 
 use super::Peer;
-use super::core::{Exit, Membership, News};
+use super::changes::Exit;
+use super::core::{Membership, News};
 use super::event::{Change, Contact, Decision, DownCause};
 use super::probing::Purpose;
 use super::suspicion::Suspicion;

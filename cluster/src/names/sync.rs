@@ -1,8 +1,9 @@
 //! How the copies are kept up to date: announcements, pulls of what is missing, and a check with a random member now and then.
 
 use super::entry::{Key, Value};
+use super::event::{Decision, NamesParameters};
 use super::log::Log;
-use super::table::{Decision, Names};
+use super::table::Names;
 use super::wire::{self, DELTA_ENTRIES_MAX, Delta, Known, Message};
 use crate::identity::BootId;
 use crate::membership::BROADCAST_BYTES_MAX;
@@ -276,7 +277,7 @@ fn copy(log: &mut Log, entries: Vec<super::log::Written>) -> Vec<Key> {
 fn is_pull_due(
     pulled_at: Option<std::time::Duration>,
     now: std::time::Duration,
-    parameters: &super::table::NamesParameters,
+    parameters: &NamesParameters,
 ) -> bool {
     pulled_at.is_none_or(|at| now.saturating_sub(at) >= parameters.pull_timeout)
 }

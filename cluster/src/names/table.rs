@@ -1,170 +1,15 @@
 //! The tables and what is done to them on this node.
 
+use super::conflict::{Conflict, Held};
 use super::entry::{Claim, Holder, Key, Stamp, Value};
+use super::event::{
+    Class, Decision, Event, NameChange, NamesCounters, NamesParameters, RegisterError,
+};
 use super::log::{ENTRIES_MAX, Log};
 use crate::identity::{BootId, NodeId};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use swarm_protocols::{Address, Name};
-
-/// How far a name reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// This node only. Nobody else hears of it, and other nodes may use the same one.
-    Local,
-    /// The whole cluster.
-    Cluster,
-}
-
-/// The numbers that names go by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamesParameters {
-    /// How long writes are gathered before the others are told.
-    pub flush: Duration,
-    /// How often a random member is asked whether it knows the same.
-    pub check_interval: Duration,
-    /// After what time an unanswered pull is taken for lost.
-    pub pull_timeout: Duration,
-    /// How long the loser of a conflict has to hand over before it is stopped.
-    pub handover: Duration,
-}
-
-impl Default for NamesParameters {
-    fn default() -> Self {
-        Self {
-            flush: Duration::from_millis(20),
-            check_interval: Duration::from_secs(5),
-            pull_timeout: Duration::from_secs(1),
-            handover: Duration::from_secs(5),
-        }
-    }
-}
-
-/// Why a name was not registered. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegisterError {
-    /// Somebody else has it, as far as this node knows. Free again when that one gives it up or ends.
-    #[error("the name {name} is held by {} on {}", holder.address, holder.node)]
-    Taken {
-        /// The name.
-        name: Name,
-        /// Who has it.
-        holder: Holder,
-    },
-    /// This node has as many entries as one node may have. Unregister something first.
-    #[error("this node has {ENTRIES_MAX} names and memberships, which is the most")]
-    Full,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A node is a member (membership's `Alive`).
-    Up {
-        /// Which.
-        node: NodeId,
-    },
-    /// A node is none any more (`Down` or `Left`). What it wrote is dropped; when it heals, it is fetched anew.
-    Down {
-        /// Which process.
-        boot: BootId,
-    },
-    /// A message of names came from a member, over a link or by broadcast.
-    Message {
-        /// The process that sent it.
-        from: BootId,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// The loser of a conflict has handed over.
-    HandedOver {
-        /// The name that it loses.
-        name: Name,
-        /// The loser.
-        address: Address,
-    },
-    /// The time that [`Names::next_wake`] named has come.
-    Tick,
-}
-
-/// What is to be done. In order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Send a message over the peer link. Losing it is allowed.
-    Send {
-        /// To whom.
-        to: NodeId,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// Tell all members. At most [`BROADCAST_BYTES_MAX`](crate::membership::BROADCAST_BYTES_MAX) bytes. Losing it is allowed.
-    Broadcast(Vec<u8>),
-    /// Something changed that others want to know.
-    Tell(NameChange),
-}
-
-/// A change of the tables as this node sees them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NameChange {
-    /// A name of class cluster has another holder, or none.
-    Held {
-        /// The name.
-        name: Name,
-        /// Who has it now.
-        holder: Option<Holder>,
-    },
-    /// An agent of this node has lost its name to another. It is still running: tell it, and answer with [`Event::HandedOver`].
-    Conflict {
-        /// The name.
-        name: Name,
-        /// The agent here.
-        address: Address,
-        /// Who has the name on every node.
-        winner: Holder,
-        /// By when it has to have handed over.
-        until: Duration,
-    },
-    /// The winner of a conflict is gone before the loser was: the agent here has its name again.
-    Reinstated {
-        /// The name.
-        name: Name,
-        /// The agent here.
-        address: Address,
-    },
-    /// The agent here has handed over, or its time is up. Stop it.
-    Lost {
-        /// The name.
-        name: Name,
-        /// The agent here.
-        address: Address,
-        /// Who has the name.
-        winner: Holder,
-    },
-    /// How many times an agent is in a group.
-    Group {
-        /// The group.
-        group: Name,
-        /// The agent.
-        address: Address,
-        /// The node that it lives on.
-        node: NodeId,
-        /// How many times, 0 for no more.
-        count: u32,
-    },
-}
-
-/// What was refused, counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NamesCounters {
-    /// Messages that did not parse.
-    pub malformed: u64,
-    /// Messages of processes that are no members.
-    pub strangers: u64,
-    /// Conflicts that an agent of this node lost.
-    pub conflicts: u64,
-    /// Pulls that this node sent.
-    pub pulls: u64,
-}
 
 /// The names and groups of the cluster as one node sees them.
 pub struct Names {
@@ -174,15 +19,15 @@ pub struct Names {
     /// The members and what they wrote; this node is one of them.
     pub(super) owners: BTreeMap<BootId, Owner>,
     /// Answers lookups. Never iterated: its order is random.
-    held: HashMap<Name, Held>,
-    local: HashMap<Name, Address>,
+    pub(super) held: HashMap<Name, Held>,
+    pub(super) local: HashMap<Name, Address>,
     /// Group, then (agent, node's process).
-    groups: HashMap<Name, BTreeMap<(Address, BootId), u32>>,
-    conflicts: BTreeMap<Name, Conflict>,
-    stamp: Stamp,
+    pub(super) groups: HashMap<Name, BTreeMap<(Address, BootId), u32>>,
+    pub(super) conflicts: BTreeMap<Name, Conflict>,
+    pub(super) stamp: Stamp,
     pub(super) flushed: u64,
-    flush_at: Option<Duration>,
-    check_at: Duration,
+    pub(super) flush_at: Option<Duration>,
+    pub(super) check_at: Duration,
     pub(super) random: fastrand::Rng,
     pub(super) counters: NamesCounters,
     pub(super) out: Vec<Decision>,
@@ -196,18 +41,6 @@ pub(super) struct Owner {
     pub(super) heard_of: u64,
     /// When its entries were last asked for, if no answer came yet.
     pub(super) pulled_at: Option<Duration>,
-}
-
-/// A name of class cluster: its holder, and all processes that claim it (the holder's too), in order.
-struct Held {
-    address: Address,
-    boot: BootId,
-    claimants: Vec<BootId>,
-}
-
-struct Conflict {
-    address: Address,
-    until: Duration,
 }
 
 impl Owner {
@@ -472,7 +305,7 @@ impl Names {
         }
     }
 
-    fn write(&mut self, key: Key, value: Option<Value>) -> bool {
+    pub(super) fn write(&mut self, key: Key, value: Option<Value>) -> bool {
         let boot = self.me.boot;
         let Some(owner) = self.owners.get_mut(&boot) else {
             return false;
@@ -529,132 +362,5 @@ impl Names {
                 count,
             }));
         }
-    }
-
-    fn claim(&mut self, name: &Name, boot: BootId, address: Address) {
-        let Some(held) = self.held.get_mut(name) else {
-            let claimants = vec![boot];
-            let held = Held {
-                address,
-                boot,
-                claimants,
-            };
-            self.held.insert(name.clone(), held);
-            return self.tell_holder(name);
-        };
-        if let Err(place) = held.claimants.binary_search(&boot) {
-            held.claimants.insert(place, boot);
-        }
-        self.elect(name);
-    }
-
-    fn unclaim(&mut self, name: &Name, boot: BootId) {
-        if boot == self.me.boot {
-            self.conflicts.remove(name);
-        }
-        let Some(held) = self.held.get_mut(name) else {
-            return;
-        };
-        held.claimants.retain(|other| *other != boot);
-        if held.claimants.is_empty() {
-            self.held.remove(name);
-            return self.tell_holder(name);
-        }
-        self.elect(name);
-    }
-
-    /// Picks the holder among those who claim the name: by priority, then the later claim, then the node. Every node picks the same.
-    fn elect(&mut self, name: &Name) {
-        let Some(held) = self.held.get(name) else {
-            return;
-        };
-        let key = Key::Name(name.clone());
-        let winner = held
-            .claimants
-            .iter()
-            .filter_map(|boot| {
-                let owner = self.owners.get(boot)?;
-                match owner.log.get(&key)? {
-                    Value::Claim(claim) => Some((claim.priority, claim.stamp, &owner.node, claim)),
-                    Value::Count(_) => None,
-                }
-            })
-            .max_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
-        let Some((_, _, node, claim)) = winner else {
-            return;
-        };
-        let winner = Holder {
-            address: claim.address,
-            node: node.clone(),
-        };
-        let is_news = held.boot != winner.node.boot || held.address != winner.address;
-        if is_news && let Some(held) = self.held.get_mut(name) {
-            held.boot = winner.node.boot;
-            held.address = winner.address;
-            self.tell_holder(name);
-        }
-        self.settle_own(name, &key, winner);
-    }
-
-    /// Begins or ends the conflict of this node's own claim.
-    fn settle_own(&mut self, name: &Name, key: &Key, winner: Holder) {
-        let Some(Value::Claim(own)) = self.own().get(key) else {
-            return;
-        };
-        if winner.node.boot == self.me.boot {
-            if let Some(conflict) = self.conflicts.remove(name) {
-                self.out.push(Decision::Tell(NameChange::Reinstated {
-                    name: name.clone(),
-                    address: conflict.address,
-                }));
-            }
-        } else if !self.conflicts.contains_key(name) {
-            let until = self.now + self.parameters.handover;
-            let address = own.address;
-            self.counters.conflicts += 1;
-            self.conflicts
-                .insert(name.clone(), Conflict { address, until });
-            self.out.push(Decision::Tell(NameChange::Conflict {
-                name: name.clone(),
-                address,
-                winner,
-                until,
-            }));
-        }
-    }
-
-    fn lose(&mut self, name: &Name, address: Address) {
-        let is_lost = self
-            .conflicts
-            .get(name)
-            .is_some_and(|conflict| conflict.address == address);
-        if !is_lost {
-            return;
-        }
-        let winner = self.held.get(name).and_then(|held| {
-            let node = self.owners.get(&held.boot)?.node.clone();
-            let address = held.address;
-            Some(Holder { address, node })
-        });
-        self.write(Key::Name(name.clone()), None);
-        if let Some(winner) = winner {
-            self.out.push(Decision::Tell(NameChange::Lost {
-                name: name.clone(),
-                address,
-                winner,
-            }));
-        }
-    }
-
-    fn tell_holder(&mut self, name: &Name) {
-        let holder = self.held.get(name).and_then(|held| {
-            let node = self.owners.get(&held.boot)?.node.clone();
-            let address = held.address;
-            Some(Holder { address, node })
-        });
-        self.out.push(Decision::Tell(NameChange::Held {
-            name: name.clone(),
-            holder,
-        }));
     }
 }

@@ -604,7 +604,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let mut versioned = vec![wire::VERSION];
+        let mut versioned = vec![b'n', wire::VERSION];
         versioned.extend_from_slice(&bytes);
         let _ = wire::decode(&bytes);
         let mut net = Net::new(2, 1);

@@ -4,6 +4,8 @@ use super::log::Written;
 use crate::identity::BootId;
 use serde::{Deserialize, Serialize};
 
+/// The first byte, which tells messages of names from other broadcasts.
+const MARK: u8 = b'n';
 pub(super) const VERSION: u8 = 1;
 /// The most entries in one delta. With names of full length it is 160 KiB, with usual ones 25.
 pub(super) const DELTA_ENTRIES_MAX: usize = 512;
@@ -16,6 +18,9 @@ pub enum NamesWireError {
     /// There is not even a version.
     #[error("the message is empty")]
     Empty,
+    /// It is a message of something else.
+    #[error("the message is not one of names")]
+    Foreign,
     /// Another version.
     #[error("version {found} of the message is not {VERSION}")]
     Version {
@@ -76,14 +81,20 @@ pub(super) enum Message {
 }
 
 pub(super) fn encode(message: &Message) -> Vec<u8> {
-    postcard::to_extend(message, vec![VERSION]).unwrap_or_default()
+    postcard::to_extend(message, vec![MARK, VERSION]).unwrap_or_default()
+}
+
+/// Whether a broadcast is a message of names.
+pub(super) fn is_ours(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&MARK)
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Message, NamesWireError> {
-    let body = match bytes.split_first() {
-        None => return Err(NamesWireError::Empty),
-        Some((&VERSION, body)) => body,
-        Some((&found, _)) => return Err(NamesWireError::Version { found }),
+    let body = match bytes {
+        [] | [MARK] => return Err(NamesWireError::Empty),
+        [MARK, VERSION, body @ ..] => body,
+        [MARK, found, ..] => return Err(NamesWireError::Version { found: *found }),
+        [_, ..] => return Err(NamesWireError::Foreign),
     };
     let (message, rest) = postcard::take_from_bytes::<Message>(body)?;
     let is_bounded = match &message {
