@@ -187,7 +187,10 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn info(&self) -> ActorInfo;
     fn detail(&self) -> crate::ActorDetail;
     fn aid(&self) -> swarm_protocols::Aid;
-    fn watch_over(&self, tick: &crate::watchdog::Tick<'_>);
+    /// Its shell did nothing for a while: whether it has been reported as stuck by now.
+    fn stands_still(&self, still: &crate::watchdog::Still<'_>) -> bool;
+    /// Its mailbox was full: whether that may be reported again.
+    fn is_half_empty(&self) -> bool;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     /// Its typed reference, an `AgentRef` of its own message type; anything else where only another node knows that.
     fn typed_reference(self: Arc<Self>) -> Box<dyn Any>;

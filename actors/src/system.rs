@@ -22,7 +22,7 @@ use crate::spec::Plan;
 use crate::sync_plain::{Mutex, RwLock};
 use crate::timers::{TimerId, Timers};
 use crate::transport::{Place, Transport};
-use crate::watchdog::{self, WATCHDOG_INTERVAL_DEFAULT, Watchdog};
+use crate::watchdog::{self, Lookouts, Progress, WATCHDOG_INTERVAL_DEFAULT, Watchdog};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -165,6 +165,7 @@ struct Inner {
     crashes: Mutex<VecDeque<Arc<CrashReport>>>,
     timers: Arc<Timers>,
     alarms: Alarms,
+    lookouts: Lookouts,
     next_id: AtomicU64,
     random: Mutex<fastrand::Rng>,
     supervisors: RwLock<BTreeMap<Path, SupervisorLine>>,
@@ -220,6 +221,7 @@ impl System {
             crashes: Mutex::new(VecDeque::new()),
             timers: timers.clone(),
             alarms: Alarms::new(runtime.clone()),
+            lookouts: Lookouts::default(),
             next_id: AtomicU64::new(1),
             random: Mutex::new(fastrand::Rng::with_seed(options.seed ^ 0x5eed)),
             supervisors: RwLock::new(BTreeMap::new()),
@@ -659,6 +661,24 @@ impl System {
 
     pub(crate) fn timers(&self) -> &Timers {
         &self.0.timers
+    }
+
+    pub(crate) fn lookouts(&self) -> &Lookouts {
+        &self.0.lookouts
+    }
+
+    /// Has the watchdog look at a shell until it is gone.
+    pub(crate) fn look_out(&self, cell: Weak<dyn AnyCell>, progress: Arc<Progress>) {
+        if self.0.still.options.watchdog != Watchdog::Off {
+            self.0.lookouts.add(cell, progress);
+        }
+    }
+
+    /// Has the watchdog see when a mailbox that was full is no longer.
+    pub(crate) fn look_at_full(&self, cell: Weak<dyn AnyCell>) {
+        if self.0.still.options.watchdog != Watchdog::Off {
+            self.0.lookouts.add_full(cell);
+        }
     }
 
     /// An alarm after `within`. A long one is set by the coarse clock, and may be as much off as that.

@@ -1,13 +1,16 @@
-//! The watchdog: finds turns that never yield, puts idle agents to sleep, notices full mailboxes. It looks at all cells now
-//! and then, so that a turn itself costs two stores and no clock reading for it.
+//! The watchdog: finds turns that never yield, puts idle agents to sleep, notices full mailboxes. It looks at all shells now
+//! and then, so that a turn itself costs two stores and no clock reading for it. A look is one load, unless a shell has
+//! stood still for long.
 
 use crate::agent::Agent;
 use crate::cell::{CONTROL_SLEEP, Cell};
 use crate::events::What;
 use crate::info::ActorState;
-use crate::reference::AnyRef;
+use crate::reference::AnyCell;
+use crate::sync_plain::Mutex;
 use crate::system::WeakSystem;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use swarm_protocols::{ExitReason, Limit};
 
@@ -29,37 +32,139 @@ pub const WATCHDOG_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
 /// A turn that has not yielded for this long is reported as stuck, even when its deadline is later.
 pub const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// One look at all cells.
-pub(crate) struct Tick<'a> {
-    pub(crate) now_ms: u64,
-    pub(crate) system: &'a crate::System,
-}
-
 /// The coarse clock's step.
 pub(crate) const CLOCK_STEP: Duration = Duration::from_millis(10);
 
-/// How many cells are looked at in one step at most, so that a node with a million of them does not spend its time on that.
-/// A pass over more than this many takes several steps, and stuck turns are noticed so much later.
-const CELLS_PER_STEP: usize = 2048;
+/// How many shells are looked at in one step at least.
+const LOOKS_PER_STEP: usize = 128;
 
-/// A pass over all cells, some at a time.
+/// In how many steps a pass is over. The looks of many steps take their worker's time a little at a time; with very many
+/// shells stuck turns are noticed later than the interval says, by half a second at most.
+const STEPS_PER_PASS: usize = 50;
+
+/// How far a shell is. One per shell: code that was fenced off goes on counting in its own.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// Odd while the behaviour's code is being polled; each poll adds two.
+    pub(crate) polls: AtomicU32,
+    /// Whether the present life may fall asleep.
+    pub(crate) may_sleep: AtomicBool,
+}
+
+/// Whom the watchdog looks at. Each shell is in here once, from its begin until the watchdog has seen that it is gone; a cell
+/// whose mailbox was full until it is half empty.
+#[derive(Default)]
+pub(crate) struct Lookouts {
+    shells: Mutex<Vec<Lookout>>,
+    full: Mutex<Vec<Weak<dyn AnyCell>>>,
+}
+
+/// One shell, and what was seen of it last.
+struct Lookout {
+    cell: Weak<dyn AnyCell>,
+    progress: Arc<Progress>,
+    polls: u32,
+    since_ms: u64,
+    is_reported: bool,
+}
+
+impl Lookouts {
+    /// A shell begins.
+    pub(crate) fn add(&self, cell: Weak<dyn AnyCell>, progress: Arc<Progress>) {
+        self.shells.lock().push(Lookout {
+            cell,
+            polls: progress.polls.load(Ordering::Relaxed),
+            progress,
+            since_ms: 0,
+            is_reported: false,
+        });
+    }
+
+    /// A mailbox is full, and was not since it was last half empty.
+    pub(crate) fn add_full(&self, cell: Weak<dyn AnyCell>) {
+        self.full.lock().push(cell);
+    }
+
+    fn look_at_full(&self) {
+        let full = std::mem::take(&mut *self.full.lock());
+        let mut still: Vec<_> = full
+            .into_iter()
+            .filter(|cell| cell.upgrade().is_some_and(|cell| !cell.is_half_empty()))
+            .collect();
+        self.full.lock().append(&mut still);
+    }
+}
+
+/// A pass over all shells, some at a time.
+#[derive(Default)]
 struct Pass {
-    left: Vec<AnyRef>,
+    shells: Vec<Lookout>,
+    at: usize,
+    per_step: usize,
 }
 
 impl Pass {
+    fn is_over(&self) -> bool {
+        self.at >= self.shells.len()
+    }
+
+    fn begin(&mut self, system: &crate::System) {
+        let lookouts = system.lookouts();
+        self.shells.append(&mut lookouts.shells.lock());
+        self.at = 0;
+        self.per_step = LOOKS_PER_STEP.max(self.shells.len() / STEPS_PER_PASS);
+        lookouts.look_at_full();
+    }
+
     fn step(&mut self, system: &crate::System) {
-        let tick = Tick {
-            now_ms: system.now_ms(),
-            system,
-        };
-        for _ in 0..CELLS_PER_STEP {
-            let Some(cell) = self.left.pop() else {
+        let now_ms = system.now_ms();
+        for _ in 0..self.per_step {
+            let Some(lookout) = self.shells.get_mut(self.at) else {
                 return;
             };
-            cell.0.watch_over(&tick);
+            // Nobody else has it any more: the shell is gone.
+            if Arc::strong_count(&lookout.progress) == 1 {
+                self.shells.swap_remove(self.at);
+                continue;
+            }
+            lookout.look(now_ms);
+            self.at += 1;
         }
     }
+}
+
+impl Lookout {
+    fn look(&mut self, now_ms: u64) {
+        let polls = self.progress.polls.load(Ordering::Relaxed);
+        if polls != self.polls || self.since_ms == 0 {
+            self.polls = polls;
+            self.since_ms = now_ms.max(1);
+            self.is_reported = false;
+            return;
+        }
+        let same_for = Duration::from_millis(now_ms.saturating_sub(self.since_ms));
+        // Of this shell and of this turn: code that was fenced off counts elsewhere.
+        let is_in_code = polls % 2 == 1;
+        if (is_in_code || self.progress.may_sleep.load(Ordering::Relaxed))
+            && let Some(cell) = self.cell.upgrade()
+        {
+            let still = Still {
+                progress: &self.progress,
+                same_for,
+                is_in_code,
+                is_reported: self.is_reported,
+            };
+            self.is_reported = cell.stands_still(&still);
+        }
+    }
+}
+
+/// A shell that did nothing for a while.
+pub(crate) struct Still<'a> {
+    progress: &'a Arc<Progress>,
+    same_for: Duration,
+    is_in_code: bool,
+    is_reported: bool,
 }
 
 pub(crate) fn start_thread(system: WeakSystem, interval: Duration) -> std::io::Result<()> {
@@ -67,7 +172,7 @@ pub(crate) fn start_thread(system: WeakSystem, interval: Duration) -> std::io::R
         .name("swarm-watchdog".into())
         .spawn(move || {
             let mut since = Duration::ZERO;
-            let mut pass = Pass { left: Vec::new() };
+            let mut pass = Pass::default();
             loop {
                 std::thread::sleep(CLOCK_STEP);
                 let Some(system) = system.upgrade() else {
@@ -75,9 +180,9 @@ pub(crate) fn start_thread(system: WeakSystem, interval: Duration) -> std::io::R
                 };
                 system.advance_coarse_clock();
                 since += CLOCK_STEP;
-                if pass.left.is_empty() && since >= interval {
+                if pass.is_over() && since >= interval {
                     since = Duration::ZERO;
-                    pass.left = system.cells_table().all();
+                    pass.begin(&system);
                 }
                 pass.step(&system);
             }
@@ -86,58 +191,50 @@ pub(crate) fn start_thread(system: WeakSystem, interval: Duration) -> std::io::R
 }
 
 pub(crate) async fn run_task(system: WeakSystem, interval: Duration) {
+    let mut pass = Pass::default();
     loop {
         tokio::time::sleep(interval).await;
         let Some(system) = system.upgrade() else {
             return;
         };
-        let mut pass = Pass {
-            left: system.cells_table().all(),
-        };
-        while !pass.left.is_empty() {
+        pass.begin(&system);
+        while !pass.is_over() {
             pass.step(&system);
         }
     }
 }
 
-pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
+/// What becomes of a shell that stands still. Whether it has been reported as stuck by now.
+pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, still: &Still<'_>) -> bool {
     let core = &cell.core;
     if core.state() != ActorState::Running {
-        return;
-    }
-    if core.full_is_reported.load(Ordering::Relaxed)
-        && cell.mailbox().depth() <= u64::from(cell.mailbox().capacity()) / 2
-    {
-        core.full_is_reported.store(false, Ordering::Relaxed);
+        return still.is_reported;
     }
     let Some(mut seat) = cell.seat.try_lock() else {
         // Between two turns: neither stuck nor idle.
-        return;
+        return still.is_reported;
     };
-    let Some(desk) = &mut seat.desk else {
-        return;
+    let Some(desk) = &seat.desk else {
+        return still.is_reported;
     };
-    let Some(progress) = desk.progress.as_ref().map(|p| p.0.load(Ordering::Relaxed)) else {
-        return;
-    };
-    // Of this shell and of this turn: code that was fenced off counts elsewhere.
-    let is_in_code = progress % 2 == 1;
-    let idle_turn = desk.current.is_none();
-    let watch = &mut desk.watch_over;
-    if progress != watch.progress {
-        watch.progress = progress;
-        watch.since_ms = tick.now_ms;
-        watch.is_reported = false;
-        return;
+    if !desk
+        .progress
+        .as_ref()
+        .is_some_and(|progress| Arc::ptr_eq(progress, still.progress))
+    {
+        // It was fenced off.
+        return still.is_reported;
     }
-    let same_for = Duration::from_millis(tick.now_ms.saturating_sub(watch.since_ms));
-    if is_in_code {
+    let is_idle = desk.current.is_none();
+    let mut is_reported = still.is_reported;
+    let same_for = still.same_for;
+    if still.is_in_code {
         let deadline = cell.plan().turn_deadline;
         let report_after = deadline.map_or(STUCK_AFTER, |d| d.min(STUCK_AFTER));
-        if same_for >= report_after && !watch.is_reported {
-            watch.is_reported = true;
+        if same_for >= report_after && !is_reported {
+            is_reported = true;
             let for_ms = u64::try_from(same_for.as_millis()).unwrap_or(u64::MAX);
-            tick.system.event(Some(core), What::Stuck { for_ms });
+            core.system.event(Some(core), What::Stuck { for_ms });
             tracing::warn!(path = %core.path, for_ms, "a turn holds its worker without yielding");
         }
         if deadline.is_some_and(|d| same_for >= d) {
@@ -146,8 +243,7 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
             drop(seat);
             cell.report(remains, reason);
         }
-    } else if idle_turn
-        && core.may_sleep.load(Ordering::Relaxed)
+    } else if is_idle
         && cell.mailbox().control().load(Ordering::Acquire) == 0
         && cell.mailbox().depth() == 0
         && cell
@@ -158,4 +254,5 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, tick: &Tick<'_>) {
         drop(seat);
         cell.raise(CONTROL_SLEEP);
     }
+    is_reported
 }

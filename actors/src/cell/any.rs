@@ -229,8 +229,16 @@ impl<A: Agent> AnyCell for Cell<A> {
         Self::aid(self)
     }
 
-    fn watch_over(&self, tick: &crate::watchdog::Tick<'_>) {
-        crate::watchdog::look_at(self, tick);
+    fn stands_still(&self, still: &crate::watchdog::Still<'_>) -> bool {
+        crate::watchdog::look_at(self, still)
+    }
+
+    fn is_half_empty(&self) -> bool {
+        let is_half_empty = self.mailbox().depth() <= u64::from(self.mailbox().capacity()) / 2;
+        if is_half_empty {
+            self.core.full_is_reported.store(false, Ordering::Relaxed);
+        }
+        is_half_empty
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -23,8 +23,6 @@ pub(crate) struct CellCore {
     pub(crate) restarts: AtomicU32,
     /// When the present life began, in milliseconds since 1970 UTC.
     pub(crate) began_ms: AtomicU64,
-    /// Whether its spec lets it fall asleep.
-    pub(crate) may_sleep: AtomicBool,
     /// Whether it was told that its mailbox is full, since it was last half empty.
     pub(crate) full_is_reported: AtomicBool,
     /// The supervisor above, in the present life.
@@ -85,7 +83,6 @@ impl CellCore {
             state: AtomicU8::new(ActorState::Stopped as u8),
             restarts: AtomicU32::new(0),
             began_ms: AtomicU64::new(0),
-            may_sleep: AtomicBool::new(false),
             full_is_reported: AtomicBool::new(false),
             bonds: Mutex::new(None),
         }

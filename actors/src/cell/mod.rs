@@ -38,6 +38,7 @@ use crate::spec::{Plan, WhenFull};
 use crate::sync_plain::{Mutex, RwLock};
 use crate::timers::{Armed, Scheduled, TimerId, TimerTarget};
 use crate::turn::{Effect, Effects};
+use crate::watchdog::Progress;
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -94,14 +95,13 @@ pub(crate) struct Seat<A: Agent> {
 pub(crate) struct Desk<M> {
     pub(crate) shell: Option<shell::ShellHandle>,
     /// How far that shell is.
-    pub(crate) progress: Option<Arc<shell::Progress>>,
+    pub(crate) progress: Option<Arc<Progress>>,
     /// A shell that waits for its supervisor's verdict.
     pub(crate) waiting: Option<Waker>,
     /// What is being handled.
     pub(crate) current: Option<Current<M>>,
     /// Made with the first message.
     recorder: Option<Box<FlightRecorder>>,
-    pub(crate) watch_over: WatchOver,
 }
 
 impl<M> Desk<M> {
@@ -153,7 +153,6 @@ impl<A: Agent> Seat<A> {
                 waiting: None,
                 current: None,
                 recorder: None,
-                watch_over: WatchOver::default(),
             })
         })
     }
@@ -176,14 +175,6 @@ impl<A: Agent> Seat<A> {
             })
         })
     }
-}
-
-/// What the watchdog remembers between two looks.
-#[derive(Default)]
-pub(crate) struct WatchOver {
-    pub(crate) progress: u32,
-    pub(crate) since_ms: u64,
-    pub(crate) is_reported: bool,
 }
 
 /// Where the behaviour is.
@@ -266,6 +257,10 @@ impl<A: Agent> Cell<A> {
 
     pub(crate) fn reference(&self) -> Option<AnyRef> {
         self.arc().map(|cell| AnyRef(cell))
+    }
+
+    pub(crate) fn weak(&self) -> Weak<dyn AnyCell> {
+        self.this.clone()
     }
 
     pub(crate) fn arc(&self) -> Option<Arc<Self>> {

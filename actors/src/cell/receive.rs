@@ -28,6 +28,7 @@ impl<A: Agent> Cell<A> {
             self.core
                 .system
                 .event(Some(&self.core), What::MailboxFull { capacity });
+            self.core.system.look_at_full(self.weak());
         }
         if when_full.unwrap_or_else(|| self.plan().mailbox.when_full) != WhenFull::DropOldest {
             return Err(NotSent::Full);

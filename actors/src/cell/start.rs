@@ -206,8 +206,6 @@ impl<A: Agent> Attempt<A> {
         });
         cell.commit(&mut seat, &mut effects);
         let plan = cell.plan();
-        core.may_sleep
-            .store(plan.sleep_after.is_some(), Ordering::Relaxed);
         seat.wants_copy = plan.mailbox.redeliver > 0 || plan.mailbox.keep_failed;
         seat.continue_is_due = init == Init::Continue;
         seat.life = Life::Resting(agent);
@@ -227,6 +225,10 @@ impl<A: Agent> Attempt<A> {
         let wake = if let Some(desk) = shell {
             // The shell of the life that crashed goes on with this one, at once or when it comes to look.
             core.set_state(ActorState::Running);
+            if let Some(progress) = &desk.progress {
+                let may_sleep = plan.sleep_after.is_some();
+                progress.may_sleep.store(may_sleep, Ordering::Relaxed);
+            }
             cell.mailbox().resume_running();
             desk.waiting.take().map_or(Wake::None, Wake::Parked)
         } else {

@@ -446,7 +446,13 @@ impl AnyCell for RemoteCell {
         Box::new(())
     }
 
-    fn watch_over(&self, _: &crate::watchdog::Tick<'_>) {}
+    fn stands_still(&self, _: &crate::watchdog::Still<'_>) -> bool {
+        false
+    }
+
+    fn is_half_empty(&self) -> bool {
+        true
+    }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self

@@ -10,6 +10,21 @@ use std::task::{Context, Poll};
 /// Delivers what the outgoing queue holds, waiting for room at the receivers, each at most the system's send limit.
 /// Control flags but those `ignored` interrupt it. True when all is delivered.
 pub(crate) async fn flush<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64, ignored: u8) -> bool {
+    if cell.has_delivered(epoch) {
+        return true;
+    }
+    // Boxed: few turns have to wait, and what waits is large.
+    Box::pin(flush_all(cell, epoch, ignored)).await
+}
+
+impl<A: Agent> Cell<A> {
+    fn has_delivered(&self, epoch: u64) -> bool {
+        let seat = self.seat.lock();
+        seat.epoch == epoch && seat.outgoing.is_empty()
+    }
+}
+
+async fn flush_all<A: Agent>(cell: &Arc<Cell<A>>, epoch: u64, ignored: u8) -> bool {
     loop {
         let limit = cell.core.system.send_limit();
         let first = poll_fn(|cx| flush_first(cell, epoch, ignored, cx));

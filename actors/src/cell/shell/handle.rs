@@ -1,6 +1,5 @@
 //! One turn: the agent's code for one message, contained.
 
-use super::Progress;
 use super::step::{Task, Work};
 use crate::agent::{Agent, Failure, Message, reason_of};
 use crate::cell::Cell;
@@ -10,6 +9,7 @@ use crate::letter::{Body, Given};
 use crate::panics;
 use crate::signal::Signal;
 use crate::turn::{Effects, Turn};
+use crate::watchdog::Progress;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -81,7 +81,8 @@ pub(super) async fn take_turn<A: Agent>(
                 let rest = poll_fn(|cx| poll_guarded(progress, &span, || future.as_mut().poll(cx)));
                 match cell.plan().turn_deadline {
                     None => rest.await,
-                    Some(deadline) => match tokio::time::timeout(deadline, rest).await {
+                    // Boxed: few turns wait, and a timer is large.
+                    Some(deadline) => match Box::pin(tokio::time::timeout(deadline, rest)).await {
                         Ok(ended) => ended,
                         Err(_) => {
                             core.system.event(
@@ -136,14 +137,18 @@ pub(super) fn poll_guarded(
     span: &tracing::Span,
     poll: impl FnOnce() -> Poll<Result<(), Failure>>,
 ) -> Poll<Result<(), ExitReason>> {
-    let count = progress.0.load(Ordering::Relaxed);
-    progress.0.store(count.wrapping_add(1), Ordering::Relaxed);
+    let count = progress.polls.load(Ordering::Relaxed);
+    progress
+        .polls
+        .store(count.wrapping_add(1), Ordering::Relaxed);
     let polled = {
         let _guard = panics::Guard::enter();
         let _span = span.enter();
         catch_unwind(AssertUnwindSafe(poll))
     };
-    progress.0.store(count.wrapping_add(2), Ordering::Relaxed);
+    progress
+        .polls
+        .store(count.wrapping_add(2), Ordering::Relaxed);
     match polled {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),

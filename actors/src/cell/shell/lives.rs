@@ -2,17 +2,19 @@
 
 use super::handle::{guarded, poll_guarded, take_turn};
 use super::step::{Slice, Step, Work, next_step};
-use super::{Progress, ShellHandle, flush};
+use super::{ShellHandle, flush};
 use crate::agent::Agent;
 use crate::cell::{CONTROL_ALL, CONTROL_STOP, Cell, Life};
 use crate::events::What;
 use crate::info::ActorState;
 use crate::panics;
+use crate::watchdog::Progress;
 use futures_util::FutureExt;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use swarm_protocols::{ExitReason, Limit};
 
@@ -45,6 +47,10 @@ fn take_place<A: Agent>(
     let desk = seat.desk();
     desk.shell = Some(handle);
     desk.progress = Some(progress.clone());
+    progress
+        .may_sleep
+        .store(cell.plan().sleep_after.is_some(), Ordering::Relaxed);
+    cell.core.system.look_out(cell.weak(), progress.clone());
     cell.core.set_state(ActorState::Running);
     Some(seat.epoch)
 }
@@ -121,7 +127,10 @@ async fn live<A: Agent>(
                     return true;
                 }
             }
-            Step::Stop(reason) => return stop(cell, epoch, agent, &work.progress, reason).await,
+            // Boxed, as what is done once need not have its place in every shell.
+            Step::Stop(reason) => {
+                return Box::pin(stop(cell, epoch, agent, &work.progress, reason)).await;
+            }
             Step::Leave => return true,
         }
     }

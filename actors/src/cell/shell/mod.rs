@@ -18,7 +18,7 @@ use lives::run;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
 
 /// How a shell is told to end.
@@ -36,11 +36,6 @@ impl ShellHandle {
         }
     }
 }
-
-/// Odd while the behaviour's code is being polled; each poll adds two. One per shell: code that was fenced off goes on
-/// counting in its own.
-#[derive(Default)]
-pub(crate) struct Progress(pub(crate) AtomicU32);
 
 struct Shell<A>(PhantomData<fn() -> A>);
 

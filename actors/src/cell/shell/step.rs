@@ -1,6 +1,5 @@
 //! What a shell does next: the commit of the last turn and the begin of the next one, under one lock.
 
-use super::Progress;
 use crate::agent::Agent;
 use crate::ask::AskHold;
 use crate::cell::{
@@ -13,6 +12,7 @@ use crate::mailbox::Registered;
 use crate::panics;
 use crate::recorder::FlightRecord;
 use crate::turn::Effects;
+use crate::watchdog::Progress;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
