@@ -24,6 +24,10 @@ pub(crate) trait Outgoing: Send {
 
 /// The outgoing queue of a cell: one word as long as it was never needed.
 #[derive(Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "an empty queue is four words, and each agent at rest has one"
+)]
 pub(crate) struct OutQueue(Option<Box<VecDeque<Box<dyn Outgoing>>>>);
 
 impl OutQueue {

@@ -101,7 +101,7 @@ impl<T> Lanes<T> {
                 .or_else(|| others.high.pop_front())
                 .or_else(|| self.normal.pop_front())
         };
-        let item = match item {
+        match item {
             Some(item) => {
                 others.turns_since_low = others.turns_since_low.saturating_add(1);
                 Some(item)
@@ -110,8 +110,7 @@ impl<T> Lanes<T> {
                 others.turns_since_low = 0;
                 others.low.pop_front()
             }
-        };
-        item
+        }
     }
 
     /// Appends all of `from`, lane by lane.
