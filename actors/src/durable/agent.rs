@@ -18,7 +18,7 @@ use crate::turn::Turn;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm_protocols::{ExitReason, Incarnation, Path};
+use swarm_protocols::{AclMessage, ExitReason, Incarnation, Path, Performative};
 
 /// How long a message waits to be settled before it is sent again; then twice as long, and so on.
 const RESEND_FIRST: Duration = Duration::from_millis(200);
@@ -609,6 +609,32 @@ impl<D: Decider> Agent for DurableAgent<D> {
             }
             Kind::Tick => self.tick(turn).await,
         }
+    }
+
+    /// An ACL message is a command without an id.
+    async fn on_acl(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        message: Arc<AclMessage>,
+    ) -> Result<(), Failure> {
+        self.last_ms = turn.system().wall_ms();
+        let shared = self.shared.clone();
+        match shared.decider.from_acl(&message) {
+            Some(command) => {
+                self.wake(turn).await?;
+                let facts = Facts::default();
+                let done = self
+                    .run(turn, command, facts, None, Class::Durable, None)
+                    .await;
+                let (answer, _) = done?;
+                turn.answer(shared.decider.to_acl(&message, answer));
+            }
+            None => match message.performative {
+                Performative::NotUnderstood | Performative::Failure => {}
+                _ => turn.answer(message.reply(Performative::NotUnderstood)),
+            },
+        }
+        Ok(())
     }
 
     fn on_sleep(&mut self) {

@@ -6,7 +6,7 @@ use crate::agent::Failure;
 use crate::journal::Tag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use swarm_protocols::Path;
+use swarm_protocols::{AclMessage, Path, Performative};
 
 /// How many messages of one agent may wait to be settled. A turn that sends more fails.
 pub const OUTBOX_MAX: usize = 65_536;
@@ -43,6 +43,18 @@ pub trait Decider: Send + Sync + Sized + 'static {
 
     /// Applies an event that is in the journal. It cannot fail: what may not happen is not decided.
     fn evolve(&self, state: &mut Self::State, event: &Self::Event);
+
+    /// The command that an ACL message asks for; `None` when it is not understood, which is the default.
+    fn from_acl(&self, message: &AclMessage) -> Option<Self::Command> {
+        let _ = message;
+        None
+    }
+
+    /// What an ACL message is answered when what it led to is in the journal; an empty `inform` by default.
+    fn to_acl(&self, message: &AclMessage, answer: Self::Answer) -> AclMessage {
+        drop(answer);
+        message.reply(Performative::Inform)
+    }
 
     /// What an event can be found by in the journal, beside its stream.
     fn tags(&self, event: &Self::Event) -> Vec<Tag> {

@@ -2,12 +2,14 @@
 
 mod answer;
 mod counter;
+mod durable_counter;
 mod echo;
 mod tasks;
 mod text;
 mod words;
 
 pub use counter::Counter;
+pub use durable_counter::{Count, Counted, DurableCounter};
 pub use echo::Echo;
 pub use tasks::TASKS;
 pub use text::TextWorker;
@@ -17,7 +19,7 @@ use crate::manifest::ConfigFault;
 use crate::node::Behaviours;
 use serde_json::Value;
 
-/// All behaviours of this module: `text`, `echo` and `counter`.
+/// All behaviours of this module: `text`, `echo`, `counter` and `durable-counter`.
 #[must_use]
 pub fn builtin() -> Behaviours {
     Behaviours::new()
@@ -29,6 +31,14 @@ pub fn builtin() -> Behaviours {
             known_keys(config, &[])?;
             Ok(Echo::default)
         })
+        .with_durable(
+            "durable-counter",
+            "adds numbers, and keeps them in the journal",
+            |config| {
+                known_keys(config, &[])?;
+                Ok(DurableCounter)
+            },
+        )
         .with("counter", "adds numbers; config: { first = 0 }", |config| {
             known_keys(config, &["first"])?;
             let first = match config.get("first") {

@@ -5,6 +5,7 @@
 //! [`ApiServer`](crate::api::ApiServer) (so that a start that hangs can be looked at), start the tree, say that it is ready,
 //! wait with [`run_until_stopped`], stop the API.
 
+mod durable;
 mod registry;
 mod signals;
 mod tree;
@@ -135,7 +136,7 @@ impl Node {
             system: System::new(SystemOptions::new(options.name.clone(), seed)),
             name: options.name,
             manifest: options.manifest,
-            behaviours: options.behaviours,
+            behaviours: options.behaviours.for_a_node(),
             data: options.data,
             boot_id: format!("{:016x}", fastrand::u64(..)),
             started_at: Time::now(),
@@ -235,6 +236,9 @@ impl Node {
             ..
         } = &*self.0;
         tree::reserve(&manifest.root, behaviours).map_err(|bad| bad.to_string())?;
+        if tree::has_durable(&manifest.root, behaviours) {
+            durable::open(behaviours, self.0.data.as_deref()).await?;
+        }
         let spec =
             tree::spec_of(&manifest.root, behaviours, system).map_err(|bad| bad.to_string())?;
         match system.start_tree(spec).await {

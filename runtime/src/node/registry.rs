@@ -6,8 +6,10 @@ use crate::manifest::{
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use swarm_actors::durable::{Decider, Durability, DurableSpec};
 use swarm_actors::{Agent, AgentSpec, MailboxOptions, Placement, System};
+use swarm_protocols::Name;
 use swarm_supervisors::ChildSpec;
 
 /// The behaviours that a program has. Made once, at its start, and handed to the node; nothing is registered behind its back.
@@ -31,6 +33,8 @@ use swarm_supervisors::ChildSpec;
 pub struct Behaviours {
     known: BTreeMap<&'static str, Known>,
     components: Option<Arc<dyn Components>>,
+    /// The journal of the node that these run on, once it is open.
+    durability: Arc<OnceLock<Durability>>,
 }
 
 /// What runs WebAssembly agents, for a program that does.
@@ -73,15 +77,70 @@ struct Known {
 
 /// A behaviour whose Rust type has been forgotten.
 trait Factory: Send + Sync {
+    /// Whether its agents are durable.
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     fn check(&self, config: &Value) -> Result<(), ConfigFault>;
     fn specs(
         &self,
         agent: &manifest::Agent,
         system: &System,
+        durability: Option<&Durability>,
     ) -> Result<Vec<ChildSpec>, ConfigFault>;
 }
 
 struct Configured<F>(F);
+
+struct Durable<F>(F);
+
+impl<F, D> Factory for Durable<F>
+where
+    F: Fn(&Value) -> Result<D, ConfigFault> + Send + Sync,
+    D: Decider,
+{
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn check(&self, config: &Value) -> Result<(), ConfigFault> {
+        (self.0)(config).map(drop)
+    }
+
+    fn specs(
+        &self,
+        agent: &manifest::Agent,
+        system: &System,
+        durability: Option<&Durability>,
+    ) -> Result<Vec<ChildSpec>, ConfigFault> {
+        let fault = |message: &str, suggestion: &str| ConfigFault {
+            key: None,
+            message: message.to_owned(),
+            suggestion: Some(suggestion.to_owned()),
+        };
+        let decider = (self.0)(&agent.config)?;
+        let durability = durability.ok_or_else(|| {
+            fault(
+                "this node has no journal for a durable agent",
+                "swarmctl up --data DIR",
+            )
+        })?;
+        if agent.mailbox.when_full == WhenFull::DropOldest {
+            return Err(fault(
+                "a durable agent's mailbox drops nothing",
+                "when_full = \"wait\"",
+            ));
+        }
+        let spec = DurableSpec::new(id_of(agent).as_str(), decider, durability)
+            .expect("a part of a path is a name")
+            .map(|spec| as_declared(spec, agent));
+        Ok(match agent.replicas {
+            None => vec![spec.child(system)],
+            Some(replicas) => spec.replicas(system, replicas),
+        })
+    }
+}
 
 impl<F, M, A> Factory for Configured<F>
 where
@@ -97,6 +156,7 @@ where
         &self,
         agent: &manifest::Agent,
         system: &System,
+        _: Option<&Durability>,
     ) -> Result<Vec<ChildSpec>, ConfigFault> {
         Ok(specs_of(agent, "native", (self.0)(&agent.config)?, system))
     }
@@ -113,13 +173,26 @@ where
     M: Fn() -> A + Send + Sync + 'static,
     A: Agent,
 {
-    let id = agent
+    let spec = AgentSpec::new(id_of(agent).as_str(), make)
+        .expect("a part of a path is a name")
+        .kind(kind);
+    let spec = as_declared(spec, agent);
+    match agent.replicas {
+        None => vec![spec.child(system)],
+        Some(replicas) => spec.replicas(system, replicas),
+    }
+}
+
+fn id_of(agent: &manifest::Agent) -> Name {
+    agent
         .path
         .name()
-        .expect("only supervisors stand at the root");
-    let mut spec = AgentSpec::new(id.as_str(), make)
-        .expect("a part of a path is a name")
-        .kind(kind)
+        .expect("only supervisors stand at the root")
+}
+
+/// The spec with all that the manifest says of the agent.
+fn as_declared<A: Agent>(spec: AgentSpec<A>, agent: &manifest::Agent) -> AgentSpec<A> {
+    let mut spec = spec
         .restart(agent.child.restart)
         .shutdown(agent.child.shutdown)
         .significant(agent.child.significant)
@@ -145,10 +218,7 @@ where
         TurnDeadline::Within(deadline) => spec = spec.turn_deadline(Some(deadline)),
         TurnDeadline::Unlimited => spec = spec.turn_deadline(None),
     }
-    match agent.replicas {
-        None => vec![spec.child(system)],
-        Some(replicas) => spec.replicas(system, replicas),
-    }
+    spec
 }
 
 fn mailbox(mailbox: manifest::Mailbox) -> MailboxOptions {
@@ -189,6 +259,46 @@ impl Behaviours {
         self
     }
 
+    /// These and a durable `name`. `configure` gets the agent's `config` as for [`Behaviours::with`] and returns its decider.
+    /// A node whose manifest has such agents keeps a journal in its data folder.
+    #[must_use]
+    pub fn with_durable<F, D>(
+        mut self,
+        name: &'static str,
+        about: &'static str,
+        configure: F,
+    ) -> Self
+    where
+        F: Fn(&Value) -> Result<D, ConfigFault> + Send + Sync + 'static,
+        D: Decider,
+    {
+        let factory = Arc::new(Durable(configure));
+        self.known.insert(name, Known { about, factory });
+        self
+    }
+
+    /// The same for another node: with a journal of its own.
+    pub(super) fn for_a_node(mut self) -> Self {
+        self.durability = Arc::default();
+        self
+    }
+
+    /// Whether agents of that behaviour are durable.
+    pub(super) fn is_durable(&self, agent: &manifest::Agent) -> bool {
+        match &agent.code {
+            Code::Native(behaviour) => {
+                let known = self.known.get(behaviour.as_str());
+                known.is_some_and(|known| known.factory.is_durable())
+            }
+            Code::Wasm(_) => false,
+        }
+    }
+
+    /// Where the node's durable agents keep what happens.
+    pub(super) fn durability(&self) -> &OnceLock<Durability> {
+        &self.durability
+    }
+
     /// These, and WebAssembly agents.
     #[must_use]
     pub fn with_components(mut self, components: Arc<dyn Components>) -> Self {
@@ -220,7 +330,7 @@ impl Behaviours {
             Code::Wasm(wasm) => return self.components()?.specs(agent, wasm, system),
         };
         match self.known.get(behaviour.as_str()) {
-            Some(known) => known.factory.specs(agent, system),
+            Some(known) => known.factory.specs(agent, system, self.durability.get()),
             None => Err(ConfigFault {
                 key: None,
                 message: format!(

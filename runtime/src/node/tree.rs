@@ -50,6 +50,17 @@ pub(super) fn spec_of(
     Ok(SupervisorSpec::new(supervisor.flags, children))
 }
 
+/// Whether any agent of a tree is durable.
+pub(super) fn has_durable(supervisor: &Supervisor, behaviours: &Behaviours) -> bool {
+    match &supervisor.children {
+        Children::Template { agent, .. } => behaviours.is_durable(agent),
+        Children::Static(declared) => declared.iter().any(|child| match child {
+            Child::Agent(agent) => behaviours.is_durable(agent),
+            Child::Supervisor(inner) => has_durable(inner, behaviours),
+        }),
+    }
+}
+
 /// How many instances of a template there is room for at least.
 const TEMPLATE_ROOM: u64 = 1000;
 

@@ -1,0 +1,153 @@
+//! Durable agents over the disk journal.
+
+use serde::{Deserialize, Serialize};
+use std::path::Path as Directory;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use swarm_actors::durable::{Decider, Decision, Durability, DurableRef, DurableSpec, Form, Stored};
+use swarm_actors::{Failure, System, SystemOptions};
+use swarm_journal::{DiskJournal, Options};
+use swarm_protocols::{Name, Path};
+use swarm_supervisors::{SupervisorFlags, SupervisorSpec};
+
+const AGENTS: u32 = 16_384;
+
+struct Sum;
+
+#[derive(Serialize, Deserialize)]
+struct Add(u64);
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Added(u64, Vec<u8>);
+
+impl Stored for Added {
+    fn form(&self) -> Form {
+        Form {
+            type_id: 1,
+            version: 1,
+        }
+    }
+}
+
+impl Decider for Sum {
+    type State = u64;
+    type Command = Add;
+    type Event = Added;
+    type Answer = u64;
+
+    fn decide(
+        &self,
+        sum: &u64,
+        Add(n): Add,
+        turn: &mut Decision<'_, Self>,
+    ) -> Result<u64, Failure> {
+        turn.record(Added(n, vec![7; 190]));
+        Ok(sum + n)
+    }
+
+    fn evolve(&self, sum: &mut u64, Added(n, _): &Added) {
+        *sum += n;
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+async fn node(directory: &Directory, agents: u32) -> (System, Vec<DurableRef<Sum>>) {
+    let journal = DiskJournal::open(directory, Options::default()).expect("it opens");
+    let durability = Durability::new(Arc::new(journal));
+    let system = System::new(SystemOptions::new(Name::new("bench").expect("a name"), 1));
+    let specs = DurableSpec::new("sum", Sum, &durability)
+        .expect("a name")
+        .map(|spec| spec.sleep_after(Duration::from_secs(3600)))
+        .replicas(&system, agents);
+    let tree = SupervisorSpec::new(SupervisorFlags::default(), specs);
+    system.start_tree(tree).await.expect("it starts");
+    let agents = (1..=agents)
+        .map(|n| Path::new(&format!("/sum-{n}")).expect("a path"))
+        .map(|path| DurableRef::find(&system, &path).expect("it is there"))
+        .collect();
+    (system, agents)
+}
+
+/// As many turns in flight as there are agents.
+pub(crate) fn turns(directory: &Directory) {
+    let directory = tempfile::tempdir_in(directory).expect("a directory");
+    println!("\n## Durable agents\n\n| what | value |\n| --- | --- |");
+    runtime().block_on(async {
+        let begun = Instant::now();
+        let (system, agents) = node(directory.path(), AGENTS).await;
+        println!(
+            "| {AGENTS} agents started | {} ms |",
+            begun.elapsed().as_millis()
+        );
+        for round in ["first, which reads each stream", "next"] {
+            let begun = Instant::now();
+            let asks: Vec<_> = agents
+                .iter()
+                .cloned()
+                .map(|agent| {
+                    tokio::spawn(async move { agent.ask(Add(1), Duration::from_secs(60)).await })
+                })
+                .collect();
+            for ask in asks {
+                ask.await.expect("no panic").expect("an answer");
+            }
+            let rate = f64::from(AGENTS) / begun.elapsed().as_secs_f64();
+            println!("| durable turns, {AGENTS} in flight, {round} | {rate:.0}/s |");
+        }
+        system.stop_tree(Duration::from_secs(60)).await;
+    });
+}
+
+/// How long an agent that is not in memory takes to answer: 500 events behind no snapshot.
+pub(crate) fn wake(directory: &Directory) {
+    const WOKEN: u32 = 200;
+    let directory = tempfile::tempdir_in(directory).expect("a directory");
+    runtime().block_on(async {
+        {
+            let (system, agents) = node(directory.path(), WOKEN).await;
+            for _ in 0..499 {
+                let asks: Vec<_> = agents
+                    .iter()
+                    .cloned()
+                    .map(|agent| {
+                        tokio::spawn(
+                            async move { agent.ask(Add(1), Duration::from_secs(60)).await },
+                        )
+                    })
+                    .collect();
+                for ask in asks {
+                    ask.await.expect("no panic").expect("an answer");
+                }
+            }
+            for agent in &agents {
+                agent.agent().any().kill();
+            }
+            system.stop_tree(Duration::from_secs(60)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (system, agents) = node(directory.path(), WOKEN).await;
+        let mut times = Vec::new();
+        for agent in &agents {
+            let begun = Instant::now();
+            agent
+                .ask(Add(1), Duration::from_secs(60))
+                .await
+                .expect("an answer");
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| times[(times.len() as f64 * share) as usize];
+        println!(
+            "| woken (499 events) and answered after a commit, p50 | {:.2} ms |",
+            at(0.5)
+        );
+        println!("| the same, p99 | {:.2} ms |", at(0.99));
+        system.stop_tree(Duration::from_secs(60)).await;
+    });
+}

@@ -1,0 +1,41 @@
+//! The journal of a node that has durable agents.
+
+use super::registry::Behaviours;
+use std::path::Path;
+use std::sync::Arc;
+use swarm_actors::durable::Durability;
+use swarm_journal::{DiskJournal, Options, directory_in};
+
+/// Opens the journal in the node's data folder, unless it is open. Without a data folder there is none, and the agents that need
+/// one say so.
+pub(super) async fn open(behaviours: &Behaviours, data: Option<&Path>) -> Result<(), String> {
+    let Some(data) = data else {
+        return Ok(());
+    };
+    if behaviours.durability().get().is_some() {
+        return Ok(());
+    }
+    let directory = directory_in(data);
+    let opened = tokio::task::spawn_blocking(move || {
+        DiskJournal::open(&directory, Options::default())
+            .map_err(|error| format!("the journal in {}: {error}", directory.display()))
+    });
+    let journal = opened
+        .await
+        .map_err(|_| "the journal was not opened".to_owned())??;
+    let opening = journal.opening();
+    tracing::info!(
+        frames = opening.frames,
+        damaged = opening.damaged.len(),
+        torn = opening.torn.is_some(),
+        index_rebuilt = opening.index_rebuilt.as_deref(),
+        "journal opened"
+    );
+    // Whoever was faster has opened the same one; the second would have been refused.
+    drop(
+        behaviours
+            .durability()
+            .set(Durability::new(Arc::new(journal))),
+    );
+    Ok(())
+}
