@@ -3,7 +3,9 @@
 use super::{AppendError, JournalError};
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use tokio::sync::oneshot;
 
 /// A future of a write's answer. Dropping it does not undo the write.
@@ -38,18 +40,29 @@ impl<T, E> Answer<T, E> {
     }
 }
 
-impl<T, E: From<JournalError>> Receipt<T, E> {
-    /// Waits on this thread. Not for use inside an async task.
+impl<T: Unpin, E: From<JournalError> + Unpin> Receipt<T, E> {
+    /// Waits on this thread. Inside an async task it holds the worker that long; await it there instead.
     ///
     /// # Errors
     /// The write's own.
-    pub fn wait(self) -> Result<T, E> {
-        match self.0 {
-            State::Waiting(receiver) => receiver
-                .blocking_recv()
-                .unwrap_or_else(|_| Err(JournalError::Unknown.into())),
-            State::Ready(answer) => answer.unwrap_or_else(|| Err(JournalError::Unknown.into())),
+    pub fn wait(mut self) -> Result<T, E> {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            match Pin::new(&mut self).poll(&mut context) {
+                Poll::Ready(answer) => return answer,
+                Poll::Pending => thread::park(),
+            }
         }
+    }
+}
+
+/// Wakes a thread that waits. (tokio's own way of waiting panics where a runtime runs.)
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -73,5 +86,27 @@ impl<T: Unpin, E: From<JournalError> + Unpin> Future for Receipt<T, E> {
 impl<T> From<AppendError> for Receipt<T, AppendError> {
     fn from(error: AppendError) -> Self {
         Self::ready(Err(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_works_within_a_runtime_too() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            let (answer, receipt) = Receipt::<u8, AppendError>::pair();
+            let answering = thread::spawn(move || answer.send(Ok(7)));
+            assert_eq!(receipt.wait().expect("an answer"), 7);
+            answering.join().expect("no panic");
+            let (answer, receipt) = Receipt::<u8, AppendError>::pair();
+            drop(answer);
+            assert!(
+                receipt.wait().is_err(),
+                "who is never answered does not wait for ever"
+            );
+        });
     }
 }
