@@ -10,7 +10,6 @@
 
 mod driver;
 mod key;
-mod over_links;
 mod seal;
 mod window;
 
@@ -19,5 +18,4 @@ pub use driver::{
     PeerLinks,
 };
 pub use key::{GossipKey, KEYS_MAX, KeyId, KeyRing, KeyRingError, MalformedKeyRing};
-pub use over_links::{MEMBERSHIP_ADDRESS, NAMES_ADDRESS, OverLinks, received};
 pub use seal::{OpenError, Opened, PACKET_BYTES_MAX, SEAL_BYTES, SealError, Sealer};
