@@ -261,7 +261,8 @@ impl<M: Message> AgentRef<M> {
     }
 
     /// Asks: sends the message that `make` makes around a place for the answer, and waits for the answer, at most
-    /// `within` from now, the wait for room included. Fails at once when the callee ends for good, or when the turn that
+    /// `within` from now, the wait for room included; a deadline of 5 s or more is kept to a hundredth of a second, as far as
+    /// the watchdog's thread runs in time. Fails at once when the callee ends for good, or when the turn that
     /// handles the request crashes. When the future is dropped the request may still be handled.
     ///
     /// # Errors

@@ -5,8 +5,8 @@
 //! itself by its *epoch* at each step. When the epoch has moved on, the shell was fenced off: whatever it still does has
 //! no effect.
 //!
-//! Lock order: seat, then groups, then one of (any inbox, bonds, names, timers, dead letters, events). Nothing takes a seat's
-//! lock while it holds another lock, except by `try_lock` (drop-oldest); attaching a shell takes none of the cell's locks.
+//! Lock order: seat, then groups, then one of (any inbox, bonds, names, timers, dead letters, events, an ask's place, the
+//! watchdog's list). Nothing takes a seat's lock while it holds another lock, except by `try_lock` (drop-oldest); attaching a shell takes none of the cell's locks.
 //! No code of the agent's runs under any of them, hooks and the drops of cancelled timers' messages excepted.
 
 mod any;
