@@ -124,6 +124,9 @@ pub(crate) enum Command {
     /// Work with ACL messages
     #[command(subcommand)]
     Acl(Acl),
+    /// Make a project to begin with
+    #[command(subcommand)]
+    New(New),
     /// Look at WebAssembly components
     #[command(subcommand)]
     Wasm(Wasm),
@@ -136,6 +139,31 @@ pub(crate) enum Command {
     },
     /// Print the program's version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum New {
+    /// An agent that runs as a WebAssembly component
+    Agent(NewAgent),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewAgent {
+    /// The agent's name
+    pub(crate) name: String,
+    /// The language
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) lang: Language,
+    /// Where to; a folder of the agent's name unless given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Rust
+    #[default]
+    Rust,
 }
 
 #[derive(Debug, Subcommand)]

@@ -86,6 +86,7 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Validate(manifest) => commands::manifest::validate(output, manifest),
         Command::Config(config) => commands::config::run(output, config),
         Command::Context(context) => commands::context::run(global, output, context).await,
+        Command::New(new) => commands::new::run(output, new),
         Command::Wasm(wasm) => commands::wasm::run(output, wasm),
         Command::Whatif(whatif) => commands::whatif::run(output, whatif).await,
         Command::Journal(journal) => commands::journal::run(global, output, journal),

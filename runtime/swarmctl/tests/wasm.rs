@@ -210,3 +210,22 @@ fn what_is_no_component_is_refused_soon_and_with_its_kind() {
         assert!(begun.elapsed() < Duration::from_secs(20), "{path}");
     }
 }
+
+#[test]
+fn a_new_agent_is_a_whole_project_and_nothing_is_overwritten() {
+    let folder = folder();
+    let project = folder.path().join("my-agent");
+    let to = project.display().to_string();
+    let made = run(&["new", "agent", "my-agent", "--folder", &to, "-o", "json"])
+        .expect(0)
+        .json();
+    for file in made["files"].as_array().unwrap() {
+        let text = std::fs::read_to_string(project.join(file.as_str().unwrap())).unwrap();
+        assert!(!text.contains("NAME"), "{file}");
+    }
+    let manifest = std::fs::read_to_string(project.join("swarm.toml")).unwrap();
+    assert!(manifest.contains("release/my_agent.wasm"), "{manifest}");
+    let again = run(&["new", "agent", "my-agent", "--folder", &to, "-o", "json"]).expect(6);
+    assert_eq!(again.failure()["code"], "folder-exists");
+    run(&["new", "agent", "../x", "-o", "json"]).expect(2);
+}

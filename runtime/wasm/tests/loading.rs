@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io::{Seek, Write};
 use std::time::Duration;
 use swarm_actors::{AgentSpec, System, SystemOptions};
-use swarm_protocols::{ExitReason, Limit, Name};
+use swarm_protocols::Name;
 use swarm_supervisors::{StartError, SupervisorFlags, SupervisorSpec};
 use swarm_wasm::{
     Class, Digest, Grants, Host, HostOptions, InvalidComponent, Limits, LoadError, Plan, inspect,
@@ -120,7 +120,7 @@ fn components_with_changed_bytes_are_looked_at_without_harm() {
     let original = component();
     let mut random = fastrand::Rng::with_seed(7);
     let mut accepted = 0;
-    for _ in 0..300 {
+    for _ in 0..60 {
         let mut bytes = original.clone();
         for _ in 0..random.usize(1..4) {
             let at = random.usize(..bytes.len());
@@ -129,7 +129,7 @@ fn components_with_changed_bytes_are_looked_at_without_harm() {
         // Some changes are within code and data and leave it valid; compiling each would take minutes.
         if inspect(&bytes).is_ok() {
             accepted += 1;
-            if accepted <= 5 {
+            if accepted <= 2 {
                 let _ = load(&bytes, &Grants::all());
             }
         }
@@ -176,7 +176,7 @@ fn a_compiled_component_is_found_again_by_another_host() {
 }
 
 /// Starts a guest with this config, and says why it did not come up.
-async fn refused_at_start(config: &str) -> ExitReason {
+async fn refused_at_start(config: &str) -> String {
     let limits = Limits {
         turn_cpu: Duration::from_millis(50),
         ..Limits::default()
@@ -189,24 +189,22 @@ async fn refused_at_start(config: &str) -> ExitReason {
     let spec = AgentSpec::new("guest", move || plan.agent()).unwrap();
     let spec = SupervisorSpec::new(SupervisorFlags::default(), vec![spec.child(&system)]);
     match system.start_tree(spec).await {
-        Err(StartError::Failed(reason)) => reason,
+        Err(StartError::Child { cause, .. }) => format!("{cause:?}"),
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_loops_traps_or_refuses_is_a_failed_start_with_its_reason() {
-    let why = refused_at_start(r#"{"at-start":"loop"}"#).await.to_string();
-    assert!(
-        why.contains(&ExitReason::Limit(Limit::Cpu).to_string()),
-        "{why}"
-    );
-    let why = refused_at_start(r#"{"at-start":"trap"}"#).await.to_string();
-    assert!(why.contains("unreachable"), "{why}");
-    let why = refused_at_start(r#"{"at-start":"refuse"}"#)
-        .await
-        .to_string();
-    assert!(why.contains("refused as configured"), "{why}");
+    for (config, reason) in [
+        (r#"{"at-start":"loop"}"#, "Limit(Cpu)"),
+        (r#"{"at-start":"trap"}"#, "unreachable"),
+        (r#"{"at-start":"refuse"}"#, "refused as configured"),
+        (r#"{"at-start":1}"#, "invalid type"),
+    ] {
+        let why = refused_at_start(config).await;
+        assert!(why.contains(reason), "{config}: {why}");
+    }
 }
 
 /// Mappings and open files of this process.

@@ -6,7 +6,7 @@ mod kit;
 
 use kit::{Guests, host, order, word_count};
 use std::time::Duration;
-use swarm_protocols::{AclMessage, ExitReason, Limit, Performative};
+use swarm_protocols::{ExitReason, Limit, Performative};
 use swarm_wasm::{Class, Component, Grants, Limits, UpgradeError, Upgraded, upgrade};
 
 /// The same component; what counts is that its state was handed over.
@@ -85,19 +85,19 @@ async fn new_code_that_fails_on_probation_gives_way_to_the_old_with_its_state() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_that_does_not_start_leaves_the_old_code_in_place() {
-    let limits = Limits {
-        turn_cpu: Duration::from_millis(100),
+    let guests = Guests::start(Class::Default, Grants::all(), Limits::default()).await;
+    guests.counts_words().await;
+    // Compiled to count fuel, of which this agent's limits give it none.
+    let metered = Limits {
+        turn_fuel: Some(1),
         ..Limits::default()
     };
-    let guests = Guests::start(Class::Default, Grants::all(), limits).await;
-    guests.counts_words().await;
-    // The engine has room for this one agent only when its pool is full; here the state is what is refused: none is given by an
-    // agent that was told to loop, so that the turn limit ends it.
-    let down = guests.agent().monitor();
-    guests.agent().send_acl(order("loop", "")).await.unwrap();
-    assert_eq!(down.await.unwrap().reason, ExitReason::Limit(Limit::Cpu));
-    assert!(upgraded(&guests, 1).await.is_ok());
-    assert_eq!(seen(&guests).await, "1");
+    let within = Duration::from_secs(60);
+    let refused = upgrade(&guests.agent(), next(&metered), 1, within).await;
+    let expected = UpgradeError::Start(ExitReason::Limit(Limit::Cpu));
+    assert_eq!(refused, Err(expected));
+    assert_eq!(seen(&guests).await, "2");
+    assert_eq!(guests.agent().incarnation().0, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +127,6 @@ async fn an_agent_that_is_not_wasm_is_not_upgraded() {
         matches!(refused, Err(UpgradeError::NotWasm(_))),
         "{refused:?}"
     );
-    let _ = AclMessage::new(Performative::Inform);
 }
 
 struct Nothing;

@@ -12,6 +12,7 @@ mod fipa;
 pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod manifest;
+pub(crate) mod new;
 mod reload;
 pub(crate) mod status;
 pub(crate) mod tree;
