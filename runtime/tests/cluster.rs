@@ -62,6 +62,16 @@ fn token(node: &Node) -> JoinToken {
         .expect("makes one")
 }
 
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(SOON, waiting).await;
+    assert!(waited.is_ok(), "never: {what}");
+}
+
 async fn until_states(node: &Node, expected: &[(&str, &str)]) {
     let waiting = async {
         loop {
@@ -105,7 +115,10 @@ impl Agent for Count {
 }
 
 async fn count(on: &Node, seen_from: &Node) -> AgentRef<Say> {
-    let spec = AgentSpec::new("count", || Count(0)).expect("a name");
+    let spec = AgentSpec::new("count", || Count(0))
+        .expect("a name")
+        .groups(vec![name("counters")])
+        .registered(name("the-counter"));
     let agent = on.system.spawn(spec).await.expect("starts");
     seen_from
         .system
@@ -134,11 +147,25 @@ async fn three_nodes_join_speak_and_learn_of_a_lost_one() {
         far.send(Say::Add(n)).await.expect("taken over");
     }
     assert_eq!(far.ask(Say::Get, SOON).await, Ok((0..100).sum()));
+    // Found by name and by group from another node.
+    for node in [&n1, &n2] {
+        let system = &node.system;
+        until("n3's agent is in the group", || {
+            system.group(&name("counters")).len() == 1
+        })
+        .await;
+        let found = system.whereis(&name("the-counter"));
+        assert_eq!(found.map(|agent| agent.address()), Some(far.address()));
+    }
     let end = far.any().monitor();
     // As a process that is killed: no goodbye.
     drop(n3);
     let down = tokio::time::timeout(SOON, end).await.expect("fires");
     assert_eq!(down.expect("told").reason, ExitReason::Unreachable);
+    until("the group is empty again", || {
+        n1.system.group(&name("counters")).is_empty()
+    })
+    .await;
     until_states(&n1, &[("n1", "alive"), ("n2", "alive"), ("n3", "down")]).await;
     n2.cluster.leave().await;
     until_states(&n1, &[("n1", "alive"), ("n2", "left"), ("n3", "down")]).await;

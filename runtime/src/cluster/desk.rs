@@ -2,6 +2,7 @@
 
 use super::admission;
 use super::certificates;
+use super::directory;
 use super::member::Inner;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -105,7 +106,10 @@ pub(super) async fn work_off(member: Weak<Inner>, mut inbox: Inbox) {
                 let _ = member.gossip.tell(Event::Link { from, bytes }).await;
             }
             Service::Certificates => certificates::message(&member, &from, &bytes),
-            Service::Names => {}
+            Service::Names => {
+                let decisions = member.directory.message(from.boot, &bytes);
+                directory::carry_out(&member, decisions).await;
+            }
         }
     }
 }

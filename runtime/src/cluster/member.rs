@@ -2,6 +2,7 @@
 
 use super::certificates::{self, Renewal};
 use super::desk::{self, Desk, MembershipLinks};
+use super::directory::{self, Directory};
 use super::kept::{Kept, KeptError, Safe};
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -13,6 +14,7 @@ use swarm_actors::{System, WeakSystem};
 use swarm_cluster::gossip::{Gossip, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice};
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::membership::{Change, Event, MemberState, MemberView, Peer, Profile};
+use swarm_cluster::names;
 use swarm_cluster::security::join::{self, JoinError, open_key};
 use swarm_cluster::security::{
     Authority, CertificateError, Credentials, JoinToken, NODE_CERTIFICATE_LIFE, NodeCertificate,
@@ -157,6 +159,7 @@ pub(super) struct Inner {
     pub(super) renewal: Renewal,
     pub(super) links: Links,
     pub(super) gossip: GossipHandle,
+    pub(super) directory: Arc<Directory>,
     address: SocketAddr,
     running: Mutex<Option<Gossip>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -293,7 +296,8 @@ impl Cluster {
             seed,
             tuning: Tuning::default(),
         });
-        transport.connect(links.clone(), None);
+        let directory = Arc::new(Directory::new(me.clone(), seed));
+        transport.connect(links.clone(), Some(directory.clone()));
         system.attach(transport);
         let membership_links = Arc::new(MembershipLinks::default());
         membership_links.connect(links.clone());
@@ -322,6 +326,7 @@ impl Cluster {
             renewal: Renewal::default(),
             links,
             gossip: handle.clone(),
+            directory,
             address,
             running: Mutex::new(Some(gossip)),
             tasks: Mutex::new(Vec::new()),
@@ -334,6 +339,7 @@ impl Cluster {
         let tasks = [
             tokio::spawn(desk::work_off(weak.clone(), inbox)),
             tokio::spawn(certificates::watch(weak.clone())),
+            tokio::spawn(directory::run(weak.clone())),
             tokio::spawn(follow(weak, notices)),
         ];
         inner.tasks.lock().extend(tasks);
@@ -699,12 +705,26 @@ async fn follow(member: Weak<Inner>, mut notices: broadcast::Receiver<Notice>) {
                     change,
                     Change::Alive { .. } | Change::Down { .. } | Change::Left { .. }
                 );
+                let decisions = match &change {
+                    Change::Alive { node, .. } => {
+                        let node = node.clone();
+                        member.directory.handle(names::Event::Up { node })
+                    }
+                    Change::Down { node, .. } | Change::Left { node } => member
+                        .directory
+                        .handle(names::Event::Down { boot: node.boot }),
+                    _ => Vec::new(),
+                };
                 carry_out(&member, change);
+                directory::carry_out(&member, decisions).await;
                 if is_lasting {
                     member.note_members().await;
                 }
             }
-            Ok(Notice::Broadcast { .. }) => {}
+            Ok(Notice::Broadcast { origin, payload }) => {
+                let decisions = member.directory.message(origin, &payload);
+                directory::carry_out(&member, decisions).await;
+            }
             Err(RecvError::Lagged(_)) => catch_up(&member).await,
             Err(RecvError::Closed) => return,
         }

@@ -9,6 +9,7 @@
 mod admission;
 mod certificates;
 mod desk;
+mod directory;
 mod kept;
 mod member;
 

@@ -94,6 +94,16 @@ pub(crate) enum ColorChoice {
 pub(crate) enum Command {
     /// Start a node in the foreground
     Up(Up),
+    /// Start a node in the foreground, as a member of a cluster that is there
+    Join(Box<Join>),
+    /// Tokens with which nodes join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Members of the cluster
+    #[command(subcommand, name = "node")]
+    NodeCommand(NodeCommand),
+    /// Take a node out of its cluster; it runs on alone
+    Leave,
     /// One screen about a node
     Status,
     /// The supervision tree
@@ -295,6 +305,55 @@ pub(crate) struct Up {
     pub(crate) fipa_address: Option<PeerUrl>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Join {
+    /// Where members are, tried in turn
+    #[arg(required = true, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) contacts: Vec<String>,
+    /// What lets it in; in the environment it is not seen by other users
+    #[arg(long, env = "SWARM_TOKEN", hide_env_values = true)]
+    pub(crate) token: String,
+    /// The tree to start; without one the node starts with an empty tree
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: NodeFlags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is told once
+    Create {
+        /// For how long nodes can join with it
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+        expires: Duration,
+        /// How many nodes can join with it [default: any number]
+        #[arg(long, value_name = "N")]
+        uses: Option<NonZeroU32>,
+        /// Nodes that join with it hold the key of the cluster's authority, and can let others in
+        #[arg(long)]
+        voters: bool,
+    },
+    /// List the tokens that were made at the node
+    Ls,
+    /// Take a token back
+    Revoke {
+        /// Which
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// List the members, as the node sees them
+    Ls,
+    /// Everything about one member
+    Describe {
+        /// Which
+        name: String,
+    },
+}
+
 /// Settings of a node. Flag beats environment beats file beats default; checked where they are folded.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Node settings")]
@@ -305,7 +364,7 @@ pub(crate) struct NodeFlags {
     /// The data folder [env: SWARM_DATA]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
-    /// Where other nodes reach this one; kept for the cluster, not opened yet [env: SWARM_LISTEN] [default: 0.0.0.0:7591]
+    /// Where other nodes reach this one, over TCP and UDP [env: SWARM_LISTEN] [default: 0.0.0.0:7591, or a free port]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
     /// What other nodes are told to connect to [env: SWARM_ADVERTISE]

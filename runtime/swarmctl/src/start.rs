@@ -53,6 +53,7 @@ async fn run(cli: Cli, output: Output) -> Result<ExitStatus, Stop> {
     match cli.command {
         // These end in their own way when they are interrupted.
         Command::Up(up) => commands::up::run(global, output, &up).await,
+        Command::Join(join) => commands::up::join(global, output, *join).await,
         Command::Dispatch(dispatch) => commands::dispatch::run(global, output, *dispatch).await,
         Command::Chaos(chaos) => commands::chaos::run(global, output, &chaos).await,
         command => {
@@ -96,7 +97,10 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
             Ok(ExitStatus::Done)
         }
         Command::Version => commands::version::run(output),
-        Command::Up(_) | Command::Dispatch(_) | Command::Chaos(_) => {
+        Command::Token(token) => commands::node::token(global, output, token).await,
+        Command::NodeCommand(node) => commands::node::run(global, output, node).await,
+        Command::Leave => commands::node::leave(global, output).await,
+        Command::Up(_) | Command::Join(_) | Command::Dispatch(_) | Command::Chaos(_) => {
             unreachable!("these are run by themselves")
         }
     }

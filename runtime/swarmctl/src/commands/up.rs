@@ -1,10 +1,11 @@
 //! `up`: a node in the foreground.
 
+use super::membership::{self, ClusterLine, JoinCommand};
 use super::reload::Reload;
 use super::{config, fipa, log, manifest};
 use crate::agent_threads::AgentThreads;
 use crate::behaviours::behaviours;
-use crate::cli::{Global, Up};
+use crate::cli::{Global, Join, Up};
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
@@ -14,6 +15,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use swarm_runtime::api::ApiServer;
+use swarm_runtime::cluster::Way;
 use swarm_runtime::config::{API_DEFAULT, Origin, Settings};
 use swarm_runtime::data::DataFolder;
 use swarm_runtime::manifest::Manifest;
@@ -34,14 +36,44 @@ struct Ready {
     actors: u64,
     process_id: u32,
     version: &'static str,
+    cluster: ClusterLine,
+    /// How others join it, on a first node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    join: Option<JoinCommand>,
 }
 
+/// A node that joins a cluster.
+pub(crate) async fn join(global: &Global, output: Output, join: Join) -> Result<ExitStatus, Stop> {
+    let way = membership::way_of(&join)?;
+    let up = Up {
+        manifest: join.manifest,
+        settings: join.settings,
+        fipa_http: None,
+        fipa_address: None,
+    };
+    start_node(global, output, &up, Some(way)).await
+}
+
+/// A node that is the first of a cluster, or comes back to its own.
 pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<ExitStatus, Stop> {
+    start_node(global, output, up, None).await
+}
+
+async fn start_node(
+    global: &Global,
+    output: Output,
+    up: &Up,
+    joins: Option<Way>,
+) -> Result<ExitStatus, Stop> {
     let manifest = match &up.manifest {
         Some(file) => manifest::load(file, ExitStatus::Usage)?,
         None => Manifest::empty(),
     };
-    let settings = config::settings(&up.settings, &manifest)?;
+    let mut settings = config::settings(&up.settings, &manifest)?;
+    if joins.is_some() {
+        apart_from_the_first(&mut settings);
+    }
+    let settings = settings;
     let filter = log::init(&log_filter(global, &settings), settings.log_format.value)?;
     let reload = Reload::new(global, up, filter, &settings, &manifest);
     let data = DataFolder::open(&settings.data.value).map_err(|error| {
@@ -63,7 +95,24 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
         let _guard = threads.enter();
         Node::new(options)
     };
-    let server = serve(&node, settings.api.value).await?;
+    let server = match serve(&node, settings.api.value).await {
+        // On one machine the first node has the default address.
+        Err(_) if joins.is_some() && settings.api.origin == Origin::Default => {
+            serve(&node, SocketAddr::from(([127, 0, 0, 1], 0))).await?
+        }
+        served => served?,
+    };
+    let is_first = joins.is_none();
+    let way = joins.unwrap_or_else(|| Way::First {
+        cluster: membership::default_cluster(),
+    });
+    let (cluster, joined) = match membership::enter(&node, &settings, data.path(), way).await {
+        Ok(entered) => entered,
+        Err(failure) => {
+            server.stop().await;
+            return Err(failure.into());
+        }
+    };
     let fipa = fipa::start(&node, up).await?;
     let order = StopOrder {
         deadline: settings.shutdown_deadline.value,
@@ -79,6 +128,12 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
         actors: 0,
         process_id: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
+        cluster: membership::line(&cluster, joined).await,
+        join: if is_first {
+            membership::join_command(&cluster)
+        } else {
+            None
+        },
     };
     // A signal stops a node that is still starting, too.
     let starting = start(output, up, &node, ready);
@@ -90,9 +145,19 @@ pub(crate) async fn run(global: &Global, output: Output, up: &Up) -> Result<Exit
     if let Some(fipa) = fipa {
         fipa.stop().await;
     }
+    cluster.leave().await;
     server.stop().await;
     started?;
     how_it_ended(output, &settings, ended)
+}
+
+/// A node that joins on the machine of the first one, with nothing said about it, keeps its data in a folder of its own.
+fn apart_from_the_first(settings: &mut Settings) {
+    if settings.data.origin == Origin::Default {
+        let mut folder = settings.data.value.clone().into_os_string();
+        folder.push(format!("-{}", settings.name.value));
+        settings.data.value = folder.into();
+    }
 }
 
 /// Starts the API: on a thread that may block, as binding may, and as giving up a server that was half made does.
@@ -149,6 +214,23 @@ fn ready_text(up: &Up, ready: &Ready) -> String {
         line("fipa", fipa);
     }
     line("data", &ready.data);
+    let members = ready.cluster.members.len() as u64;
+    line(
+        "cluster",
+        &format!(
+            "{} at {}: {}, after {} ms",
+            ready.cluster.name,
+            ready.cluster.address,
+            count(members, "member"),
+            ready.cluster.took_ms
+        ),
+    );
+    if let Some(join) = &ready.join {
+        line(
+            "join",
+            &format!("swarmctl join {} --token {}", join.address, join.token),
+        );
+    }
     line(
         "manifest",
         ready

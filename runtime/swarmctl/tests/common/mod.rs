@@ -181,8 +181,13 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node with this manifest and waits until it is ready.
     pub(crate) fn up(arguments: &[&str]) -> Self {
+        Self::start("up", arguments)
+    }
+
+    /// Starts a node with `up` or `join` and waits until it is ready.
+    pub(crate) fn start(command: &str, arguments: &[&str]) -> Self {
         let data = folder();
-        let mut all = vec!["up", "-o", "json", "--api", "127.0.0.1:0", "--data"];
+        let mut all = vec![command, "-o", "json", "--api", "127.0.0.1:0", "--data"];
         all.push(data.path().to_str().expect("a UTF-8 path"));
         all.extend(arguments);
         let mut child = swarmctl(&all)

@@ -1,0 +1,179 @@
+//! Names and groups of all nodes: what agents here are registered as, told to the others, and what the others told.
+//!
+//! A name is looked for on the own node first. What is registered here is claimed for the cluster unless somebody has it there; an agent that
+//! loses such a claim goes on and is found by its name on its own node only.
+
+use super::member::{Inner, wall_ms};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+use swarm_actors::{Place, System};
+use swarm_cluster::identity::{BootId, NodeId};
+use swarm_cluster::membership;
+use swarm_cluster::names::{Class, Decision, Event, Holder, NameChange, Names, NamesParameters};
+use swarm_cluster::transport::{self, Service};
+use swarm_protocols::{Address, Name, Path};
+
+/// How often what agents here have joined and registered is compared with what the others were told.
+const COMPARE: Duration = Duration::from_millis(250);
+
+/// The tables of names and groups.
+pub(super) struct Directory {
+    names: Mutex<Names>,
+    /// What of this node is in the tables.
+    told: Mutex<Told>,
+    me: Name,
+    origin: Instant,
+}
+
+#[derive(Default)]
+struct Told {
+    members: BTreeSet<(Name, Address)>,
+    names: BTreeMap<Name, Address>,
+}
+
+impl Directory {
+    pub(super) fn new(me: NodeId, seed: u64) -> Self {
+        Self {
+            me: me.name.clone(),
+            names: Mutex::new(Names::new(
+                me,
+                NamesParameters::default(),
+                seed,
+                Duration::ZERO,
+            )),
+            told: Mutex::new(Told::default()),
+            origin: Instant::now(),
+        }
+    }
+
+    pub(super) fn handle(&self, event: Event) -> Vec<Decision> {
+        let now = self.origin.elapsed();
+        self.names.lock().handle(event, now)
+    }
+
+    pub(super) fn message(&self, from: BootId, bytes: &[u8]) -> Vec<Decision> {
+        let bytes = bytes.to_vec();
+        self.handle(Event::Message { from, bytes })
+    }
+
+    fn is_due(&self) -> bool {
+        self.names.lock().next_wake() <= self.origin.elapsed()
+    }
+
+    /// Puts what has changed on this node into the tables.
+    fn compare(&self, system: &System) {
+        let members: BTreeSet<(Name, Address)> = system
+            .groups()
+            .into_iter()
+            .flat_map(|(group, _)| {
+                let here = system.group_here(&group);
+                here.into_iter()
+                    .map(move |agent| (group.clone(), agent.address()))
+            })
+            .collect();
+        let registered: BTreeMap<Name, Address> = system
+            .registered()
+            .into_iter()
+            .map(|(name, agent)| (name, agent.address()))
+            .collect();
+        let mut told = self.told.lock();
+        let mut names = self.names.lock();
+        for (group, address) in told.members.difference(&members) {
+            names.leave(group, *address);
+        }
+        let mut now_told = Told::default();
+        for (group, address) in members {
+            let known = (group.clone(), address);
+            // Too many for one node: tried again at the next look.
+            if told.members.contains(&known) || names.join(&group, address).is_ok() {
+                now_told.members.insert(known);
+            }
+        }
+        for (name, address) in &told.names {
+            if registered.get(name) != Some(address) {
+                names.unregister(name, *address);
+            }
+        }
+        for (name, address) in registered {
+            if names
+                .register(&name, address, Class::Cluster, 0, wall_ms())
+                .is_ok()
+            {
+                now_told.names.insert(name, address);
+            }
+        }
+        *told = now_told;
+    }
+
+    fn place(&self, holder: Holder) -> Option<Place> {
+        (holder.node.name != self.me).then(|| Place {
+            node: holder.node.name,
+            path: path_of(holder.address),
+            address: holder.address,
+        })
+    }
+}
+
+/// Its place in its own tree is known to its node only.
+fn path_of(address: Address) -> Path {
+    Name::new(&address.to_string()).map_or_else(|_| Path::root(), |name| Path::root().child(&name))
+}
+
+impl transport::Directory for Directory {
+    fn whereis(&self, name: &Name) -> Option<Place> {
+        let holder = self.names.lock().whereis(name.as_str())?;
+        self.place(holder)
+    }
+
+    fn members(&self, group: &Name) -> Vec<Place> {
+        let mut holders = self.names.lock().members(group.as_str());
+        // An agent is a member as often as it joined; here each counts once.
+        holders.dedup_by_key(|holder| holder.address);
+        holders
+            .into_iter()
+            .filter_map(|holder| self.place(holder))
+            .collect()
+    }
+}
+
+/// Does what the tables decide.
+pub(super) async fn carry_out(member: &Inner, decisions: Vec<Decision>) {
+    for decision in decisions {
+        match decision {
+            Decision::Send { to, bytes } => member.links.say(&to.name, Service::Names, bytes),
+            Decision::Broadcast(payload) => {
+                // Lost without gossip, as any broadcast may be.
+                let _ = member
+                    .gossip
+                    .tell(membership::Event::Broadcast { payload })
+                    .await;
+            }
+            Decision::Tell(NameChange::Conflict { name, address, .. }) => {
+                tracing::warn!(%name, "another node has the name; it is local here from now on");
+                member.directory.handle(Event::HandedOver { name, address });
+            }
+            Decision::Tell(_) => {}
+        }
+    }
+}
+
+/// Keeps the tables going until the node is gone.
+pub(super) async fn run(member: Weak<Inner>) {
+    loop {
+        {
+            let Some(member) = member.upgrade() else {
+                return;
+            };
+            if let Some(system) = member.system.upgrade() {
+                member.directory.compare(&system);
+            }
+            if member.directory.is_due() {
+                let decisions = member.directory.handle(Event::Tick);
+                carry_out(&member, decisions).await;
+            }
+        }
+        tokio::time::sleep(COMPARE).await;
+    }
+}

@@ -1,0 +1,125 @@
+//! Nodes as processes: joining, tokens, refusals, a killed member.
+
+mod common;
+
+use common::{Node, Said, eventually, run, signal};
+use serde_json::Value;
+
+const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
+fn first() -> Node {
+    Node::up(&[&LISTEN[..], &["--name", "n1"]].concat())
+}
+
+fn join(node: &Node, called: &str) -> Node {
+    let join = &node.ready["join"];
+    let address = join["address"].as_str().expect("an address");
+    let token = join["token"].as_str().expect("a token");
+    let named = ["--name", called, "--token", token, address];
+    Node::start("join", &[&LISTEN[..], &named].concat())
+}
+
+fn refused(called: &str, token: &str, address: &str) -> Said {
+    let data = common::folder();
+    let data = data.path().to_str().expect("a UTF-8 path");
+    run(&[
+        "join",
+        "-o",
+        "json",
+        "--api",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data,
+        "--name",
+        called,
+        "--token",
+        token,
+        address,
+    ])
+}
+
+/// Names and states.
+fn members(node: &Node) -> Vec<(String, String)> {
+    let list = node.run(&["node", "ls", "-o", "json"]).expect(0).json();
+    let text = |member: &Value, field: &str| member[field].as_str().expect("a text").to_owned();
+    let list = list.as_array().expect("an array");
+    list.iter()
+        .map(|member| {
+            assert_eq!(text(member, "boot_id").len(), 32);
+            assert!(text(member, "address").contains(':'));
+            (text(member, "name"), text(member, "state"))
+        })
+        .collect()
+}
+
+fn are(expected: &[(&str, &str)]) -> impl Fn(&Vec<(String, String)>) -> bool {
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, state)| ((*name).to_owned(), (*state).to_owned()))
+        .collect();
+    move |seen| *seen == expected
+}
+
+#[test]
+fn nodes_join_are_listed_everywhere_and_a_killed_one_is_down() {
+    let n1 = first();
+    let n2 = join(&n1, "n2");
+    let seen = n2.ready["cluster"]["members"].as_array().expect("members");
+    assert_eq!(seen.len(), 2, "{:?}", n2.ready);
+    let n3 = join(&n1, "n3");
+    let all = [("n1", "alive"), ("n2", "alive"), ("n3", "alive")];
+    for node in [&n1, &n2, &n3] {
+        eventually(|| members(node), are(&all));
+    }
+    signal("KILL", n3.process());
+    for node in [&n1, &n2] {
+        eventually(
+            || members(node),
+            are(&[("n1", "alive"), ("n2", "alive"), ("n3", "down")]),
+        );
+    }
+    // An ordered end says goodbye.
+    signal("TERM", n2.process());
+    assert_eq!(n2.wait().0, Some(0));
+    eventually(
+        || members(&n1),
+        are(&[("n1", "alive"), ("n2", "left"), ("n3", "down")]),
+    );
+}
+
+#[test]
+fn each_way_to_be_refused_has_its_own_code() {
+    let (n1, other) = (first(), first());
+    let token = |node: &Node| {
+        node.ready["join"]["token"]
+            .as_str()
+            .expect("a token")
+            .to_owned()
+    };
+    let address = n1.ready["join"]["address"].as_str().expect("an address");
+    let api = n1.url.trim_start_matches("http://");
+    for (called, token, address, code, status) in [
+        ("n2", "nonsense".to_owned(), address, "bad-token", 2),
+        ("n2", token(&other), address, "join-other-cluster", 6),
+        ("n2", token(&n1), api, "join-wrong-address", 3),
+        ("n2", token(&n1), "127.0.0.1:1", "join-unreachable", 4),
+        ("n1", token(&n1), address, "name-taken", 6),
+    ] {
+        let failure = refused(called, &token, address).expect(status).failure();
+        assert_eq!(failure["code"], code, "{failure}");
+    }
+    let made = n1
+        .run(&["token", "create", "--uses", "1", "-o", "json"])
+        .expect(0)
+        .json();
+    let id = made["id"].as_str().expect("an id");
+    n1.run(&["token", "revoke", id]).expect(0);
+    let listed = n1.run(&["token", "ls", "-o", "json"]).expect(0);
+    let secret = made["token"].as_str().expect("a token");
+    assert!(!listed.stdout.contains(secret));
+    assert!(listed.stdout.contains("revoked"), "{listed:?}");
+    let failure = refused("n2", secret, address).expect(6).failure();
+    assert_eq!(failure["code"], "token-revoked");
+}
