@@ -3,7 +3,7 @@
 use crate::agent::{Agent, Message};
 use crate::ask::{AskError, ReplyTo, Staged};
 use crate::cell::Cell;
-use crate::gateway::Route;
+use crate::gateway::{AclGateway, Route};
 use crate::letter::{Body, Extra, Given, Letter};
 use crate::outgoing::{OutAcl, OutCall, OutLetter, Outgoing};
 use crate::reference::{AgentRef, AnyRef, SendError, SendOptions};
@@ -212,12 +212,7 @@ impl<A: Agent> Turn<'_, A> {
             let message = message.clone();
             match system.route(&receiver) {
                 Route::Here(to) => self.send_acl(&to, message),
-                Route::Abroad(gateway) => {
-                    let path = self.path().clone();
-                    self.out(OutCall(Some(move || {
-                        gateway.forward(&path, message, &receiver);
-                    })));
-                }
+                Route::Abroad(gateway) => self.forward(gateway, message, receiver),
                 Route::Nowhere => {
                     let system = system.clone();
                     let (path, sender) = (self.path().clone(), self.cell.core.address);
@@ -227,6 +222,19 @@ impl<A: Agent> Turn<'_, A> {
                 }
             }
         }
+    }
+
+    /// Sends a message to an agent of another platform when the turn commits.
+    pub(crate) fn forward(
+        &mut self,
+        gateway: Arc<dyn AclGateway>,
+        message: AclMessage,
+        receiver: Aid,
+    ) {
+        let path = self.path().clone();
+        self.out(OutCall(Some(move || {
+            gateway.forward(&path, message, &receiver);
+        })));
     }
 
     /// Takes the answer to this turn's ACL message out of the turn, to be given later; `None` when nobody waits for one.

@@ -6,6 +6,7 @@ use super::message::{Listener, Open, OpenError, ProtocolMessage, Said};
 use super::record::{Log, Outside, Record, Records, Unsent};
 use super::spec::OnAgentCrash;
 use crate::agent::{Agent, Failure, Init};
+use crate::gateway::Route;
 use crate::info::ActorState;
 use crate::reference::AnyRef;
 use crate::signal::{Down, MonitorId, WatchEvent, Watched};
@@ -214,6 +215,9 @@ impl ProtocolActor {
             opened,
             ended,
         } = open;
+        if self.places.len() >= super::carry::PLACES_MAX {
+            self.places.clear();
+        }
         for place in places {
             self.places.insert(place.aid().name, place);
         }
@@ -475,6 +479,11 @@ impl ProtocolActor {
         for out in &unsent {
             match out {
                 Unsent::Acl(to, message) => turn.pass_acl(to, message.clone()),
+                Unsent::Abroad(message, receiver) => {
+                    if let Route::Abroad(gateway) = turn.system().route(receiver) {
+                        turn.forward(gateway, (**message).clone(), receiver.clone());
+                    }
+                }
                 Unsent::Asked(asked) => {
                     if let Some(listener) = &self.listener {
                         listener.prompt(turn, super::Prompt::Asked(asked.clone()));
@@ -484,7 +493,7 @@ impl ProtocolActor {
         }
         self.setup.table.records.lock().unsent = unsent;
         for who in parties {
-            if let Some(place) = self.find(turn, &who) {
+            if let Route::Here(place) = self.find(turn, &who) {
                 self.watch(turn, &place);
             }
         }

@@ -73,6 +73,8 @@ pub struct Followed {
     pub agent: Path,
     /// The message.
     pub message: MessageView,
+    /// Whether it is seen for the first time: when it is sent, or when it comes from somebody whose side is not seen here.
+    pub is_first: bool,
 }
 
 /// How many messages a follower may be behind before it misses some.

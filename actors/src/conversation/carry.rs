@@ -5,6 +5,7 @@ use super::book::{Count, Followed};
 use super::message::{Asked, Prompt};
 use super::record::Unsent;
 use super::view::MessageView;
+use crate::gateway::Route;
 use crate::info::ActorState;
 use crate::reference::AnyRef;
 use crate::turn::Turn;
@@ -16,7 +17,7 @@ use swarm_protocols::interaction::{
 use swarm_protocols::{AclMessage, Aid, ConversationId, Name, Performative, Timestamp};
 
 /// How many places are remembered by name. When there are more they are looked up again, one by one.
-const PLACES_MAX: usize = 8_192;
+pub(super) const PLACES_MAX: usize = 8_192;
 
 impl ProtocolActor {
     /// Steps one record. A machine that panics ends its conversation with failure to all sides, and no other.
@@ -104,8 +105,18 @@ impl ProtocolActor {
                 conversation: id.clone(),
                 agent: path.clone(),
                 message: MessageView::of(message, now.as_millis(), is_received),
+                is_first: !is_received || !self.is_seen_elsewhere(message),
             });
         }
+    }
+
+    /// Whether another protocol actor of this node has sent it.
+    fn is_seen_elsewhere(&self, message: &AclMessage) -> bool {
+        message.sender.as_ref().is_some_and(|sender| {
+            self.places
+                .get(&sender.name)
+                .is_some_and(|place| self.setup.book.is_protocol_actor(place))
+        })
     }
 
     fn send(
@@ -118,11 +129,17 @@ impl ProtocolActor {
         self.note(id, message, now, false);
         for receiver in &message.receiver {
             match self.find(turn, receiver) {
-                Some(place) => {
+                Route::Here(place) => {
                     self.pass(turn, &place, message);
                     self.watch(turn, &place);
                 }
-                None => {
+                // Its failures come back as messages of the ams; there only deadlines tell of a death.
+                Route::Abroad(gateway) => {
+                    let unsent = Unsent::Abroad(message.clone(), receiver.clone());
+                    self.table().records.lock().unsent.push(unsent);
+                    turn.forward(gateway, (**message).clone(), receiver.clone());
+                }
+                Route::Nowhere => {
                     let failure = undeliverable(message, receiver, turn.system().node());
                     self.pending
                         .push_back((id.clone(), Event::Received(Arc::new(failure))));
@@ -145,35 +162,43 @@ impl ProtocolActor {
         answer.sender = Some(self.me.clone());
         let answer = Arc::new(answer);
         for receiver in &answer.receiver {
-            // Nobody is left to be told that this one cannot be delivered.
-            if let Some(place) = self.find(turn, receiver) {
-                self.pass(turn, &place, &answer);
+            match self.find(turn, receiver) {
+                Route::Here(place) => self.pass(turn, &place, &answer),
+                Route::Abroad(gateway) => {
+                    turn.forward(gateway, (*answer).clone(), receiver.clone());
+                }
+                // Nobody is left to be told that this one cannot be delivered.
+                Route::Nowhere => {}
             }
         }
     }
 
-    /// Where an agent is: by the name under which it is registered on this node.
-    pub(super) fn find(&mut self, turn: &Turn<'_, Self>, aid: &Aid) -> Option<AnyRef> {
+    /// Where an agent is: by the name under which it is registered on this node, or by the way to its platform.
+    pub(super) fn find(&mut self, turn: &Turn<'_, Self>, aid: &Aid) -> Route {
         let is_there =
             |place: &AnyRef| !matches!(place.state(), ActorState::Ended | ActorState::Stopped);
         if let Some(place) = self.places.get(&aid.name)
             && is_there(place)
         {
-            return Some(place.clone());
+            return Route::Here(place.clone());
         }
         let system = turn.system();
-        let is_ours = aid
-            .platform()
-            .is_none_or(|platform| platform.eq_ignore_ascii_case(system.node().as_str()));
-        let name = Name::new(&aid.local_name().to_ascii_lowercase()).ok()?;
-        let place = system
-            .whereis(&name)
-            .filter(|place| is_ours && is_there(place))?;
-        if self.places.len() >= PLACES_MAX {
-            self.places.clear();
+        // Without a way out, a name on another platform is nobody's.
+        let is_ours = aid.platform().is_none_or(|platform| {
+            platform.eq_ignore_ascii_case(system.node().as_str())
+                || system.gateway().read().is_some()
+        });
+        match system.route(aid) {
+            Route::Here(place) if is_ours && is_there(&place) => {
+                if self.places.len() >= PLACES_MAX {
+                    self.places.clear();
+                }
+                self.places.insert(aid.name.clone(), place.clone());
+                Route::Here(place)
+            }
+            Route::Here(_) | Route::Nowhere => Route::Nowhere,
+            abroad @ Route::Abroad(_) => abroad,
         }
-        self.places.insert(aid.name.clone(), place.clone());
-        Some(place)
     }
 
     fn ask(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, question: Question) {
@@ -257,7 +282,10 @@ impl ProtocolActor {
         let (ended, is_initiator, dropped) = {
             let mut records = self.setup.table_records();
             let dropped = records.note_end(id);
-            let record = records.get_mut(id);
+            let mut record = records.get_mut(id);
+            if let Some(record) = &mut record {
+                record.machine.release();
+            }
             let is_initiator = record
                 .as_ref()
                 .is_some_and(|record| record.machine.role() == Role::Initiator);

@@ -16,8 +16,8 @@
 //!
 //! A message between native agents of one node is never serialized: an `Arc` is handed on.
 //!
-//! It refuses to: decide anything for an agent, keep anything on a disk (a conversation ends with its node), carry a message
-//! to another node (a receiver that is not on this one counts as not found).
+//! It refuses to: decide anything for an agent, keep anything on a disk (a conversation ends with its node). Receivers on other
+//! platforms are reached by the system's gateway; their deaths are known by deadlines and by the ams's word alone.
 
 mod actor;
 mod book;

@@ -8,7 +8,7 @@ use crate::reference::AnyRef;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use swarm_protocols::interaction::{Conversation, Outcome};
-use swarm_protocols::{AclMessage, ConversationId, Incarnation, Path, Timestamp};
+use swarm_protocols::{AclMessage, Aid, ConversationId, Incarnation, Path, Timestamp};
 
 /// One side of one conversation, as it is kept.
 pub(super) struct Record {
@@ -43,7 +43,12 @@ struct Logged {
     at: Timestamp,
     is_received: bool,
     message: Arc<AclMessage>,
+    /// How many bytes its content had.
+    bytes: usize,
 }
+
+/// How many bytes of a message's content are kept to be looked at. Of a longer one a copy without the rest is kept.
+const CONTENT_KEPT_MAX: usize = 4096;
 
 impl Log {
     pub(super) fn note(
@@ -65,10 +70,17 @@ impl Log {
         if self.kept.capacity() == 0 {
             self.kept.reserve_exact(2);
         }
+        let bytes = message.content.as_ref().map_or(0, Vec::len);
+        let message = if bytes <= CONTENT_KEPT_MAX {
+            message.clone()
+        } else {
+            Arc::new(beginning_of(message))
+        };
         self.kept.push_back(Logged {
             at,
             is_received,
-            message: message.clone(),
+            message,
+            bytes,
         });
     }
 }
@@ -83,9 +95,28 @@ impl Log {
     }
 }
 
+/// A message with no more of its content than is kept.
+fn beginning_of(message: &AclMessage) -> AclMessage {
+    AclMessage {
+        sender: message.sender.clone(),
+        receiver: message.receiver.clone(),
+        content: message
+            .content
+            .as_ref()
+            .map(|content| content[..content.len().min(CONTENT_KEPT_MAX)].to_vec()),
+        protocol: message.protocol.clone(),
+        conversation_id: message.conversation_id.clone(),
+        reply_with: message.reply_with.clone(),
+        in_reply_to: message.in_reply_to.clone(),
+        reply_by: message.reply_by,
+        ..AclMessage::new(message.performative)
+    }
+}
+
 /// What the last turn sends: until the next turn begins it may not have been sent.
 pub(super) enum Unsent {
     Acl(AnyRef, Arc<AclMessage>),
+    Abroad(Arc<AclMessage>, Aid),
     Asked(Asked),
 }
 
@@ -242,7 +273,10 @@ impl Record {
                 self.messages
                     .kept
                     .iter()
-                    .map(|m| MessageView::of(&m.message, m.at.as_millis(), m.is_received))
+                    .map(|m| MessageView {
+                        content_bytes: m.bytes,
+                        ..MessageView::of(&m.message, m.at.as_millis(), m.is_received)
+                    })
                     .collect()
             } else {
                 Vec::new()

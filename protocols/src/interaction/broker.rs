@@ -258,6 +258,10 @@ impl Machine for Broker {
         }
     }
 
+    fn release(&mut self) {
+        self.peer.last = None;
+    }
+
     fn state(&self) -> &'static str {
         match self.state {
             State::Deciding => "deciding",

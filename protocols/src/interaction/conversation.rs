@@ -22,7 +22,7 @@ pub const CONVERSATION_VERSION: u16 = 1;
 /// second time is a duplicate to its receivers (fipa.md a.2, R9). No input panics; what has no place changes nothing and comes
 /// back as a [`Notice`]. It ends by itself when `expires_in` was set, at the latest then.
 ///
-/// Its size is bounded: by its participants (at most 1024, one kept message of at most 256 kB each), and by the last 64 marks
+/// Its size is bounded: by its participants (at most 1024, one kept message of at most 16 MiB each), and by the last 64 marks
 /// (or four per participant) by which duplicates are known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
@@ -423,6 +423,17 @@ impl Conversation {
     #[must_use]
     pub fn may_be_forgotten(&self) -> bool {
         self.ended.is_some() && self.machine.get().may_be_forgotten()
+    }
+
+    /// Lets go of the messages of a conversation that has ended, those of its outcome among them: what is left can still
+    /// answer late messages. For drivers that keep many.
+    pub fn release(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            for part in &mut ended.outcome.parts {
+                part.message = None;
+            }
+            self.machine.get_mut().release();
+        }
     }
 
     /// Whether nothing will be answered any more.

@@ -40,6 +40,9 @@ pub(super) trait Machine {
         true
     }
 
+    /// Lets go of the messages that were kept: after the end they are of no use to it.
+    fn release(&mut self);
+
     /// The state's name in the protocol's table.
     fn state(&self) -> &'static str;
 

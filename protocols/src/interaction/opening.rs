@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// How many participants one conversation has at most.
 pub const PARTICIPANTS_MAX: usize = 1024;
-/// How many bytes of content a message of a conversation has at most.
-pub const CONTENT_BYTES_MAX: usize = 256 * 1024;
+/// How many bytes of content a message of a conversation has at most: 16 MiB.
+pub const CONTENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a conversation that has ended goes on answering late messages, unless its deadlines reach further (fipa.md d).
 pub const LINGER_DEFAULT: Duration = Duration::from_secs(30);
 

@@ -320,6 +320,12 @@ impl Machine for Initiator {
         })
     }
 
+    fn release(&mut self) {
+        for session in &mut self.sessions {
+            session.last = None;
+        }
+    }
+
     fn state(&self) -> &'static str {
         let has = |state| self.sessions.iter().any(|s| s.state == state);
         if self.sessions.iter().any(|s| s.cancel.is_some()) {

@@ -185,6 +185,10 @@ impl Machine for Participant {
         }
     }
 
+    fn release(&mut self) {
+        self.peer.last = None;
+    }
+
     fn state(&self) -> &'static str {
         match (self.state, self.protocol) {
             (State::Deciding, _) => "deciding",

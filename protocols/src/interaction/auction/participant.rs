@@ -243,6 +243,10 @@ impl Machine for Participant {
         }
     }
 
+    fn release(&mut self) {
+        self.peer.last = None;
+    }
+
     fn state(&self) -> &'static str {
         match self.state {
             State::Deciding(_) => "deciding",

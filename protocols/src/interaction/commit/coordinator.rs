@@ -303,6 +303,12 @@ impl Machine for Coordinator {
                 .all(|s| s.state == State::Ended(End::Committed))
     }
 
+    fn release(&mut self) {
+        for session in &mut self.sessions {
+            session.last = None;
+        }
+    }
+
     fn state(&self) -> &'static str {
         if self.sessions.iter().all(|s| !s.is_open()) {
             return "ended";

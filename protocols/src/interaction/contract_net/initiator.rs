@@ -414,6 +414,12 @@ impl Machine for Initiator {
         })
     }
 
+    fn release(&mut self) {
+        for session in &mut self.sessions {
+            session.last = None;
+        }
+    }
+
     fn state(&self) -> &'static str {
         if self.sessions.iter().all(|s| !s.is_open()) {
             return "ended";

@@ -184,6 +184,12 @@ impl Machine for Initiator {
         })
     }
 
+    fn release(&mut self) {
+        for session in &mut self.sessions {
+            session.last = None;
+        }
+    }
+
     fn state(&self) -> &'static str {
         match self.sessions.first().map(|s| s.state) {
             Some(State::Listening) => "listening",
