@@ -2,7 +2,9 @@
 //! keep it from answering.
 
 use super::guard;
-use super::handlers::{actors, chaos, dead_letters, events, health, jobs, messages, nodes, tree};
+use super::handlers::{
+    actors, chaos, conversations, dead_letters, events, health, jobs, messages, nodes, tree,
+};
 use crate::dispatch::Desk;
 use crate::node::Node;
 use axum::Router;
@@ -212,6 +214,9 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/leave", post(nodes::leave)),
         ("/v1/tokens", get(nodes::tokens).post(nodes::create_token)),
         ("/v1/tokens/{id}", delete(nodes::revoke_token)),
+        ("/v1/conversations", get(conversations::list)),
+        ("/v1/conversation", get(conversations::show)),
+        ("/v1/cfp", post(conversations::cfp)),
     ]
 }
 

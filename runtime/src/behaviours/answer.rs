@@ -20,6 +20,21 @@ pub(super) fn failure(request: &AclMessage, error: &str) -> AclMessage {
     )
 }
 
+/// It would do it, with this queue before it and this fitness.
+pub(super) fn propose(call: &AclMessage, queue: u64, fitness: f64) -> AclMessage {
+    let content = json!({ "queue": queue, "fitness": fitness }).to_string();
+    with_content(call, Performative::Propose, content)
+}
+
+/// It will not do it.
+pub(super) fn refuse(call: &AclMessage, why: &str) -> AclMessage {
+    with_content(
+        call,
+        Performative::Refuse,
+        json!({ "error": why }).to_string(),
+    )
+}
+
 /// Answers an act that the agent has no use for; some are themselves answers and get none.
 pub(super) fn not_understood<A: Agent>(turn: &mut Turn<'_, A>, message: &AclMessage) {
     match message.performative {

@@ -144,6 +144,27 @@ mod tests {
             ),
             ("/text", request, "7", failure, "no {"),
             ("/text", cfp, "{}", Performative::NotUnderstood, ""),
+            (
+                "/text",
+                cfp,
+                r#"{"task":"upper"}"#,
+                Performative::Propose,
+                r#""fitness":0.6666"#,
+            ),
+            (
+                "/text",
+                cfp,
+                r#"{"task":"paint"}"#,
+                Performative::Refuse,
+                "unknown task",
+            ),
+            (
+                "/text",
+                Performative::AcceptProposal,
+                r#"{"task":"upper","input":"b"}"#,
+                inform,
+                "\"B\"",
+            ),
         ] {
             let (said, content) = told(act, content, &at(path)).await;
             assert_eq!(said, answer, "{path} {content}");

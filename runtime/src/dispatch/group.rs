@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The language of jobs and answers.
-const LANGUAGE: &str = "application/json";
+pub(super) const LANGUAGE: &str = "application/json";
 
 /// How soon to look again when no worker was alive: restarts take well below a millisecond, unless there is a delay between
 /// them; then the wait grows up to the second value.
@@ -25,7 +25,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::fr
 const GROUPS_KEPT: usize = 256;
 
 /// How long to leave a job alone that no worker took, so that a worker that refuses is not asked without pause.
-const NOT_TAKEN_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const NOT_TAKEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Which workers have a job now. Everything in a process that gives jobs to the same agents must share one of these, so
 /// that each worker has one job at a time; cheap to clone.
@@ -77,18 +77,19 @@ impl Desk {
 
 /// The members of one group. The least loaded of those that are alive and have no job gets the next one; each has one at a
 /// time, so a job's deadline is not spent in a queue behind other jobs.
+#[derive(Clone)]
 pub struct GroupWorkers {
     desk: Desk,
-    system: System,
-    group: Name,
+    pub(super) system: System,
+    pub(super) group: Name,
     freed: Arc<Notify>,
-    deadline: Duration,
+    pub(super) deadline: Duration,
     patience: Duration,
 }
 
 /// A worker that is set aside for one job.
 pub struct Chosen {
-    worker: AnyRef,
+    pub(super) worker: AnyRef,
     desk: Desk,
     freed: Arc<Notify>,
 }
@@ -101,6 +102,29 @@ impl Drop for Chosen {
 }
 
 impl GroupWorkers {
+    /// Those that are alive and have no job, the least loaded first, and whether anybody is alive at all.
+    pub(super) fn free(&self) -> (Vec<AnyRef>, bool) {
+        let mut free = self.system.group(&self.group);
+        free.retain(AnyRef::is_alive);
+        let is_any_alive = !free.is_empty();
+        {
+            let busy = self.desk.0.busy.lock();
+            free.retain(|member| !busy.contains(&member.address()));
+        }
+        free.retain(takes_messages);
+        free.sort_by_key(|member| (member.mailbox_depth(), member.address()));
+        (free, is_any_alive)
+    }
+
+    /// Sets a worker aside, unless it has a job.
+    pub(super) fn set_aside(&self, worker: &AnyRef) -> Option<Chosen> {
+        self.desk.take(worker).then(|| Chosen {
+            worker: worker.clone(),
+            desk: self.desk.clone(),
+            freed: Arc::clone(&self.freed),
+        })
+    }
+
     /// The least loaded free worker, and whether any worker is alive at all.
     fn look(&self) -> (Option<Chosen>, bool) {
         let mut free = self.system.group(&self.group);
@@ -144,27 +168,7 @@ impl Workers for GroupWorkers {
     type Chosen = Chosen;
 
     async fn choose(&self, _: &Arc<Job>) -> Result<Chosen, NoWorkers> {
-        let mut last_alive = Instant::now();
-        let mut pause = LOOK_AGAIN.0;
-        loop {
-            let freed = self.freed.notified();
-            match self.look() {
-                (Some(chosen), _) => return Ok(chosen),
-                (None, true) => last_alive = Instant::now(),
-                (None, false) if last_alive.elapsed() >= self.patience => {
-                    return Err(NoWorkers::NobodyAlive {
-                        group: self.group.to_string(),
-                        waited: self.patience,
-                    });
-                }
-                (None, false) => {}
-            }
-            // Freed workers are told; what was restarted, resumed or has joined is looked for.
-            tokio::select! {
-                () = freed => {}
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOOK_AGAIN.1),
-            }
-        }
+        self.wait_for(|| self.look()).await
     }
 
     async fn perform(&self, chosen: Chosen, job: Arc<Job>) -> Result<Report, NoWorkers> {
@@ -174,7 +178,7 @@ impl Workers for GroupWorkers {
         request.protocol = Some("fipa-request".to_owned());
         request.content = Some(job.content());
         let end = match worker.ask_acl(request, self.deadline).await {
-            Ok(answer) => End::Answered(read_answer(answer)),
+            Ok(answer) => End::Answered(read_answer(&answer)),
             Err(AskError::Crashed(reason)) => End::Died(reason),
             // The worker's end with its node: the job may have been done, as after any death of a worker.
             Err(AskError::Unreachable) => End::Died(swarm_protocols::ExitReason::Unreachable),
@@ -195,10 +199,40 @@ impl Workers for GroupWorkers {
     }
 }
 
+impl GroupWorkers {
+    /// Looks until something is found, and `patience` longer than anybody was alive.
+    pub(super) async fn wait_for<T>(
+        &self,
+        look: impl Fn() -> (Option<T>, bool),
+    ) -> Result<T, NoWorkers> {
+        let mut last_alive = Instant::now();
+        let mut pause = LOOK_AGAIN.0;
+        loop {
+            let freed = self.freed.notified();
+            match look() {
+                (Some(found), _) => return Ok(found),
+                (None, true) => last_alive = Instant::now(),
+                (None, false) if last_alive.elapsed() >= self.patience => {
+                    return Err(NoWorkers::NobodyAlive {
+                        group: self.group.to_string(),
+                        waited: self.patience,
+                    });
+                }
+                (None, false) => {}
+            }
+            // Freed workers are told; what was restarted, resumed or has joined is looked for.
+            tokio::select! {
+                () = freed => {}
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LOOK_AGAIN.1),
+            }
+        }
+    }
+}
+
 /// What a living worker's answer means.
-fn read_answer(answer: AclMessage) -> Outcome {
+pub(super) fn read_answer(answer: &AclMessage) -> Outcome {
     let act = answer.performative;
-    let text = answer.content.map(String::from_utf8);
+    let text = answer.content.clone().map(String::from_utf8);
     let content = match text {
         None => None,
         Some(Ok(text)) => match RawValue::from_string(text) {
@@ -252,7 +286,7 @@ mod tests {
     fn answer(act: Performative, content: Option<&str>) -> (bool, String) {
         let mut message = AclMessage::new(act);
         message.content = content.map(|content| content.as_bytes().to_vec());
-        match read_answer(message) {
+        match read_answer(&message) {
             Outcome::Done(output) => (true, output.get().to_owned()),
             Outcome::Failed { error, .. } => (false, error.get().to_owned()),
         }

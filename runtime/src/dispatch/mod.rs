@@ -2,13 +2,15 @@
 //!
 //! [`Dispatcher`] is the pure core: which job goes next, what the end of an attempt means, which result may be given
 //! out. [`run`] is the thin shell around it, with a [`Workers`] that chooses a worker and lets it perform one attempt.
-//! [`GroupWorkers`] takes the least loaded member of a group of agents; a contract net would be another implementation
-//! of the same two steps.
+//! [`GroupWorkers`] takes the least loaded member of a group of agents; [`BiddingWorkers`] calls for bids and awards the job
+//! to the best one.
 //!
 //! What is promised: a job may run more than once (an attempt whose worker died may have done its work), its result is
 //! given out once. What is not: order, unless asked for; and nothing is remembered between two runs but what the caller
 //! kept of the results (see [`Finished`]).
 
+mod bidding;
+mod bids;
 mod core;
 mod engine;
 mod files;
@@ -20,6 +22,8 @@ mod seen;
 mod verdict;
 mod workers;
 
+pub use bidding::{Awarded, BiddingWorkers};
+pub use bids::{Bid, rank};
 pub use core::{Dispatcher, Settings, Ticket};
 pub use engine::{Progress, Stopped, run, run_one};
 pub use files::{FileJobs, GlobError, Globs};

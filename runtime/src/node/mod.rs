@@ -5,11 +5,13 @@
 //! [`ApiServer`](crate::api::ApiServer) (so that a start that hangs can be looked at), start the tree, say that it is ready,
 //! wait with [`run_until_stopped`], stop the API.
 
+mod conversations;
 mod durable;
 mod registry;
 mod signals;
 mod tree;
 
+pub use conversations::NoCaller;
 pub use registry::{Behaviours, Components, specs_of};
 pub use signals::{Ended, StopOrder, run_until_stopped};
 pub use tree::{BadAgent, compile_all};
@@ -24,6 +26,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use swarm_actors::conversation::ConversationBook;
 use swarm_actors::{System, SystemOptions};
 use swarm_protocols::{ExitReason, Name, Path};
 use swarm_supervisors::{StartError, SupervisorRef};
@@ -72,6 +75,7 @@ struct Inner {
     boot_id: String,
     started_at: Time,
     system: System,
+    conversations: ConversationBook,
     /// The runtime of the agents, which is not the one of the API.
     agents: Handle,
     phase: Mutex<Phase>,
@@ -134,6 +138,7 @@ impl Node {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
         Self(Arc::new(Inner {
             system: System::new(SystemOptions::new(options.name.clone(), seed)),
+            conversations: ConversationBook::default(),
             name: options.name,
             manifest: options.manifest,
             behaviours: options.behaviours.for_a_node(),

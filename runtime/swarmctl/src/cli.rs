@@ -77,6 +77,8 @@ pub(crate) enum Format {
     Json,
     /// One JSON object per line
     Jsonl,
+    /// A sequence diagram, of a conversation only
+    Mermaid,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -128,6 +130,11 @@ pub(crate) enum Command {
     Chaos(Chaos),
     /// Have jobs done by the workers of a group
     Dispatch(Box<Dispatch>),
+    /// Have the members of a group bid for one task
+    Cfp(Cfp),
+    /// Look at conversations
+    #[command(subcommand)]
+    Conversation(Conversation),
     /// Name nodes, and choose which one is meant
     #[command(subcommand)]
     Context(Context),
@@ -545,6 +552,60 @@ pub(crate) enum DeadLetter {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Cfp {
+    /// The group to call
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) to: String,
+    /// What is to be done
+    #[arg(long)]
+    pub(crate) task: String,
+    /// What it is to be done with: JSON, or a text
+    #[arg(long)]
+    pub(crate) content: Option<String>,
+    /// How long the members have for their bids
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = some_time)]
+    pub(crate) deadline: Duration,
+    /// How long those that were awarded have for their results
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = some_time)]
+    pub(crate) result_within: Duration,
+    /// How many bids to accept
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) accept: u32,
+    /// Let the next best bidder take the place of one that fails
+    #[arg(long)]
+    pub(crate) reserve: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Conversation {
+    /// List those that are open or ended a short time ago, each side by itself
+    Ls {
+        /// Only those of this protocol, such as fipa-contract-net
+        #[arg(long)]
+        protocol: Option<String>,
+        /// Only those in this state; open for all that have not ended
+        #[arg(long)]
+        state: Option<String>,
+        /// The latest so many
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// One of them, with what was said as a sequence chart
+    Show {
+        /// Its conversation-id
+        id: String,
+    },
+    /// What is said from now on
+    Tail {
+        /// Only in this conversation
+        id: Option<String>,
+        /// End after so many messages
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Manifest {
     /// The manifest
     #[arg(required_unless_present = "file", conflicts_with = "file")]
@@ -746,12 +807,22 @@ pub(crate) struct Dispatch {
     /// Kill random workers of the group while it runs, such as 50/s
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) chaos: Option<f64>,
+    /// How the worker of each job is chosen
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    pub(crate) protocol: Option<DispatchProtocol>,
     /// Repeats the choice of those killed
     #[arg(long, requires = "chaos")]
     pub(crate) seed: Option<u64>,
     /// In the end compare the word counts with those of a plain sequential count
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+/// How a worker is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DispatchProtocol {
+    /// Workers bid their queue and their fitness for the task
+    ContractNet,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

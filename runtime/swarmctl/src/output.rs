@@ -116,7 +116,7 @@ impl Output {
                 }
                 write_bytes(&lines)
             }
-            Format::Table | Format::Wide => {
+            Format::Table | Format::Wide | Format::Mermaid => {
                 write_stdout(&format!("{}{}", self.frame.lead(), table().render()))
             }
         }

@@ -1,7 +1,7 @@
 //! From the command line to the exit status.
 
 use crate::agent_threads::no_threads;
-use crate::cli::{Cli, Command, Format, Global};
+use crate::cli::{Cli, Command, Conversation, Format, Global};
 use crate::commands;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Stop};
@@ -50,6 +50,18 @@ async fn run(cli: Cli, output: Output) -> Result<ExitStatus, Stop> {
     if global.watch.is_some() {
         commands::watch::check(output, &cli.command)?;
     }
+    if output.format == Format::Mermaid
+        && !matches!(
+            cli.command,
+            Command::Conversation(Conversation::Show { .. })
+        )
+    {
+        return Err(Failure::usage(
+            "only a conversation is drawn as Mermaid",
+            "swarmctl conversation show ID -o mermaid",
+        )
+        .into());
+    }
     match cli.command {
         // These end in their own way when they are interrupted.
         Command::Up(up) => commands::up::run(global, output, &up).await,
@@ -83,6 +95,8 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Tree(tree) => commands::tree::run(global, output, tree).await,
         Command::Actor(actor) => commands::actor::run(global, output, actor).await,
         Command::Events(events) => commands::events::run(global, output, events).await,
+        Command::Cfp(cfp) => commands::cfp::run(global, output, cfp).await,
+        Command::Conversation(asked) => commands::conversation::run(global, output, asked).await,
         Command::Deadletter(letter) => commands::dead_letter::run(global, output, letter).await,
         Command::Validate(manifest) => commands::manifest::validate(output, manifest),
         Command::Config(config) => commands::config::run(output, config),

@@ -2,6 +2,7 @@
 
 mod acting;
 mod client;
+mod conversing;
 mod guarding;
 mod looking;
 mod staying_up;

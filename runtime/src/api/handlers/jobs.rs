@@ -3,7 +3,7 @@
 use crate::api::fault::Fault;
 use crate::api::input::{JOB_BODY_BYTES_MAX, JobBody};
 use crate::api::server::Api;
-use crate::dispatch::{Job, JobId, JobResult, NoWorkers, run_one};
+use crate::dispatch::{BiddingWorkers, Job, JobId, JobResult, NoWorkers, run_one};
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
@@ -52,6 +52,8 @@ struct Order {
     attempts: Option<u32>,
     #[serde(default)]
     deadline_ms: Option<u64>,
+    #[serde(default)]
+    protocol: Option<String>,
 }
 
 fn null() -> Box<RawValue> {
@@ -92,7 +94,28 @@ pub(in crate::api) async fn perform(
         task: order.task,
         input: order.input,
     };
-    match run_one(&workers, job, attempts).await {
+    let done = match order.protocol.as_deref() {
+        None => run_one(&workers, job, attempts).await,
+        Some("contract-net") => {
+            let caller = api.node.caller().await.map_err(|error| {
+                Fault::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "no-workers",
+                    error.to_string(),
+                    "`swarmctl status` shows the node's state",
+                )
+            })?;
+            run_one(&BiddingWorkers::new(workers, caller), job, attempts).await
+        }
+        Some(other) => {
+            return Err(Fault::invalid(
+                "protocol",
+                format!("{other:?} is no way to choose a worker"),
+                "contract-net, or leave it out",
+            ));
+        }
+    };
+    match done {
         Ok(result) => Ok(Json(result)),
         Err(error @ (NoWorkers::NobodyAlive { .. } | NoWorkers::Unreachable(_))) => {
             Err(Fault::new(

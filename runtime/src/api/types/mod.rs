@@ -5,6 +5,7 @@
 
 mod actors;
 mod cluster;
+mod conversations;
 mod events;
 mod messages;
 mod node;
@@ -18,6 +19,11 @@ pub use actors::{
 pub use cluster::{
     LeaveAnswer, LinkSummary, NodeSummary, NodesAnswer, RevokeAnswer, TokenAnswer, TokenRequest,
     TokenSummary, TokensAnswer,
+};
+pub use conversations::{
+    CfpAnswer, CfpBid, CfpRequest, ConversationCounts, ConversationDetail, ConversationMessage,
+    ConversationParty, ConversationQuery, ConversationSummary, ConversationsAnswer,
+    ConversationsQuery,
 };
 pub use events::{
     DeadLetterDetail, DeadLetterSummary, DeadLettersAnswer, EventRecord, EventsAnswer, EventsQuery,

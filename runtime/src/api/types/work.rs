@@ -74,6 +74,9 @@ pub struct JobRequest {
     /// How long one attempt may take; 60000 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// How the worker is chosen: `contract-net` awards the job by bids; the least loaded unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
 }
 
 /// The result of one job.

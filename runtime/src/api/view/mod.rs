@@ -1,5 +1,6 @@
 //! From what the crates below know to what the API says.
 
+pub(in crate::api) mod conversations;
 mod listing;
 mod tree;
 

@@ -2,9 +2,11 @@
 
 pub(crate) mod acl;
 pub(crate) mod actor;
+pub(crate) mod cfp;
 pub(crate) mod chaos;
 pub(crate) mod config;
 pub(crate) mod context;
+pub(crate) mod conversation;
 pub(crate) mod dead_letter;
 pub(crate) mod dispatch;
 pub(crate) mod events;

@@ -3,7 +3,7 @@
 use super::{Ended, How, Run};
 use crate::agent_threads::AgentThreads;
 use crate::behaviours::behaviours;
-use crate::cli::Dispatch;
+use crate::cli::{Dispatch, DispatchProtocol};
 use crate::commands::{log, manifest};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -13,9 +13,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use swarm_actors::System;
+use swarm_actors::conversation::ProtocolRef;
 use swarm_protocols::Name;
 use swarm_runtime::api::types::NodeState;
-use swarm_runtime::dispatch::Desk;
+use swarm_runtime::dispatch::{BiddingWorkers, Desk, GroupWorkers};
 use swarm_runtime::node::{Node, NodeOptions};
 
 /// How long the tree's ordered stop may take: the jobs are done, or their results not wanted any more.
@@ -27,6 +28,8 @@ const NAME: &str = "dispatch";
 pub(super) struct Embedded {
     node: Node,
     group: Name,
+    /// Who calls for bids, where jobs are awarded by them.
+    caller: Option<ProtocolRef>,
     /// Dropped after the node.
     _threads: AgentThreads,
 }
@@ -80,7 +83,19 @@ impl Embedded {
                 next_step,
             ));
         }
+        let caller = match asked.protocol {
+            None => None,
+            Some(DispatchProtocol::ContractNet) => Some(node.caller().await.map_err(|error| {
+                Failure::new(
+                    ExitStatus::Failed,
+                    "tree-failed",
+                    error.to_string(),
+                    "leave --protocol out",
+                )
+            })?),
+        };
         Ok(Self {
+            caller,
             node,
             group: group.clone(),
             _threads: threads,
@@ -94,7 +109,7 @@ impl Embedded {
         let restarts_before = self.restarts();
         let killed = AtomicU64::new(0);
         let mut ended = tokio::select! {
-            ended = run.execute(&workers) => ended,
+            ended = self.execute(run, workers) => ended,
             never = kill_at_rate(system, &self.group, asked, &killed) => match never {},
             never = forget_dead_letters(system) => match never {},
         };
@@ -110,6 +125,16 @@ impl Embedded {
             );
         }
         ended
+    }
+
+    async fn execute(&self, run: Run<'_>, workers: GroupWorkers) -> Ended {
+        match &self.caller {
+            None => run.execute(&workers).await,
+            Some(caller) => {
+                run.execute(&BiddingWorkers::new(workers, caller.clone()))
+                    .await
+            }
+        }
     }
 
     pub(super) async fn stop(self) {

@@ -158,6 +158,7 @@ async fn at_node(client: &NodeClient, run: Run<'_>) -> Result<Ended, Failure> {
         asked.attempts.get(),
         asked.deadline,
         asked.window as usize,
+        asked.protocol,
     );
     let faults = faults::Faults::start(client, asked).await?;
     let mut ended = tokio::select! {

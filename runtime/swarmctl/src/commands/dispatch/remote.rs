@@ -1,5 +1,6 @@
 //! Workers of a node that is reached through its API.
 
+use crate::cli::DispatchProtocol;
 use crate::client::NodeClient;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -21,6 +22,7 @@ pub(super) struct RemoteWorkers {
     group: String,
     attempts: u32,
     deadline: Duration,
+    protocol: Option<DispatchProtocol>,
     slots: Arc<Semaphore>,
     /// The failure that stopped the run, with its exit status and next step.
     failure: Mutex<Option<Failure>>,
@@ -34,6 +36,8 @@ struct Request<'a> {
     input: &'a RawValue,
     attempts: u32,
     deadline_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +57,7 @@ impl RemoteWorkers {
         attempts: u32,
         deadline: Duration,
         window: usize,
+        protocol: Option<DispatchProtocol>,
     ) -> Self {
         // The node ends every attempt by its deadline and has the last word on time; how often a job is started over because
         // its worker was killed is not bounded, so neither is this wait. A node that dies closes the connection.
@@ -62,6 +67,7 @@ impl RemoteWorkers {
             group: group.to_owned(),
             attempts,
             deadline,
+            protocol,
             slots: Arc::new(Semaphore::new(window.min(JOBS_IN_FLIGHT))),
             failure: Mutex::new(None),
         }
@@ -101,6 +107,9 @@ impl Workers for RemoteWorkers {
             input: &job.input,
             attempts: self.attempts,
             deadline_ms: u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX),
+            protocol: self.protocol.map(|protocol| match protocol {
+                DispatchProtocol::ContractNet => "contract-net",
+            }),
         };
         match self.client.post::<Answer>("/v1/jobs", &request).await {
             Ok(answer) => Ok(Report {
