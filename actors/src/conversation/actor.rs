@@ -2,6 +2,7 @@
 
 use super::book::{ConversationBook, Count, Table};
 use super::carry::refusal;
+use super::deaths::Watch;
 use super::message::{Listener, Open, OpenError, ProtocolMessage, Said};
 use super::record::{Log, Outside, Record, Records, Unsent};
 use super::spec::OnAgentCrash;
@@ -9,7 +10,7 @@ use crate::agent::{Agent, Failure, Init};
 use crate::gateway::Route;
 use crate::info::ActorState;
 use crate::reference::AnyRef;
-use crate::signal::{Down, MonitorId, WatchEvent, Watched};
+use crate::signal::{Down, MonitorId, Watched};
 use crate::system::System;
 use crate::timers::TimerId;
 use crate::turn::Turn;
@@ -31,7 +32,7 @@ pub(super) type Find = dyn Fn(&System, &Path) -> Option<Arc<dyn Listener>> + Sen
 #[derive(Clone)]
 pub(super) struct Setup {
     pub(super) book: ConversationBook,
-    table: Arc<Table>,
+    pub(super) table: Arc<Table>,
     find: Option<Arc<Find>>,
     pub(super) terms: Terms,
     pub(super) on_crash: OnAgentCrash,
@@ -73,22 +74,13 @@ pub struct ProtocolActor {
     /// What was found by name. Bounded; begun anew when it is full.
     pub(super) places: HashMap<String, AnyRef>,
     pub(super) watched: HashMap<Address, Watch>,
-    agent_monitor: Option<MonitorId>,
+    pub(super) agent_monitor: Option<MonitorId>,
     /// What this turn has still to do.
     pub(super) pending: VecDeque<(ConversationId, Event)>,
 }
 
-/// Another side that is watched.
-pub(super) struct Watch {
-    target: AnyRef,
-    /// Whether its conversations outlive its crash.
-    is_protocol_actor: bool,
-}
-
 /// How many steps one message may lead to inside of a turn. What asks for more asks itself in a circle.
 const STEPS_PER_TURN_MAX: u32 = 65_536;
-/// How many other sides are watched at once. Each costs two bonds of the agent's.
-pub(super) const WATCHED_MAX: usize = 1_500;
 /// After how long a record is looked at again whose deadline did not move although it had come.
 const STUCK_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -345,6 +337,12 @@ impl ProtocolActor {
                     let life = self.agent_life();
                     self.enter(machine, now, life, None);
                     self.note(&id, message, now, true);
+                    // From here on somebody depends on who has called, also before anything was answered.
+                    if let Some(sender) = &message.sender
+                        && let Route::Here(place) = self.find(turn, sender)
+                    {
+                        self.watch(turn, &place);
+                    }
                     self.carry_out(turn, &id, actions, now);
                 }
                 Err(why) => {
@@ -362,92 +360,6 @@ impl ProtocolActor {
         if let Some(answer) = unopened(message, why) {
             self.answer(turn, answer);
         }
-    }
-
-    /// The other side has ended for good, or its conversations have with its life.
-    fn participant_down(&mut self, address: Address, reason: &ExitReason) {
-        let names: Vec<Aid> = self
-            .places
-            .iter()
-            .filter(|(_, place)| place.address() == address)
-            .map(|(name, _)| Aid::named(name.clone()))
-            .collect();
-        let ids = self.table().records.lock().open_ids();
-        for id in ids {
-            for participant in &names {
-                let event = Event::ParticipantDown {
-                    participant: participant.clone(),
-                    reason: reason.clone(),
-                };
-                self.pending.push_back((id.clone(), event));
-            }
-        }
-    }
-
-    /// The agent's lives up to this one are over: what they took part in has failed.
-    fn agent_down(&mut self, up_to: Incarnation, reason: &ExitReason) {
-        let mut records = self.setup.table.records.lock();
-        for id in records.open_ids() {
-            let has_failed = records
-                .get_mut(&id)
-                .and_then(|record| record.life)
-                .is_some_and(|life| life <= up_to);
-            if has_failed {
-                self.pending
-                    .push_back((id, Event::AgentDown(reason.clone())));
-            }
-        }
-    }
-
-    fn monitor_agent(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Some(listener) = &self.listener {
-            self.agent_monitor = turn.monitor(&listener.any()).ok();
-        }
-    }
-
-    /// Watches another side, once: its end is news for its conversations.
-    pub(super) fn watch(&mut self, turn: &mut Turn<'_, Self>, target: &AnyRef) {
-        if self.watched.contains_key(&target.address()) {
-            return;
-        }
-        if self.watched.len() >= WATCHED_MAX {
-            self.unwatch_idle(turn);
-        }
-        // Beyond the bound only deadlines tell.
-        if self.watched.len() < WATCHED_MAX
-            && turn.watch(target).is_ok()
-            && turn.monitor(target).is_ok()
-        {
-            let watch = Watch {
-                target: target.clone(),
-                is_protocol_actor: self.setup.book.is_protocol_actor(target),
-            };
-            self.watched.insert(target.address(), watch);
-        }
-    }
-
-    /// Lets go of those with whom nothing is open.
-    fn unwatch_idle(&mut self, turn: &mut Turn<'_, Self>) {
-        let mut needed = BTreeSet::new();
-        {
-            let mut records = self.setup.table.records.lock();
-            for id in records.open_ids() {
-                if let Some(record) = records.get_mut(&id) {
-                    for (who, _) in record.machine.parties() {
-                        if let Some(place) = self.places.get(&who.name) {
-                            needed.insert(place.address());
-                        }
-                    }
-                }
-            }
-        }
-        self.watched.retain(|address, watch| {
-            let is_needed = needed.contains(address);
-            if !is_needed {
-                turn.unwatch(&watch.target);
-            }
-            is_needed
-        });
     }
 
     /// A new life: it goes on from the records.
@@ -599,18 +511,7 @@ impl Agent for ProtocolActor {
 
     async fn on_down(&mut self, turn: &mut Turn<'_, Self>, down: Down) -> Result<(), Failure> {
         self.begin_turn();
-        if self.agent_monitor == Some(down.monitor) {
-            self.agent_down(down.pid.incarnation, &down.reason);
-        } else if let Some(watch) = self.watched.get(&down.pid.address) {
-            let comes_back = watch.is_protocol_actor
-                && !matches!(
-                    watch.target.state(),
-                    ActorState::Ended | ActorState::Stopped
-                );
-            if !comes_back {
-                self.participant_down(down.pid.address, &down.reason);
-            }
-        }
+        self.life_over(&down);
         self.finish_turn(turn);
         Ok(())
     }
@@ -621,36 +522,7 @@ impl Agent for ProtocolActor {
         watched: Watched,
     ) -> Result<(), Failure> {
         self.begin_turn();
-        let agent = self
-            .listener
-            .as_ref()
-            .map(|listener| listener.any().address());
-        let is_agent = agent == Some(watched.address);
-        match watched.event {
-            WatchEvent::Restarted { incarnation } if is_agent => {
-                self.monitor_agent(turn);
-                let before = Incarnation(incarnation.0.saturating_sub(1));
-                self.agent_down(before, &ExitReason::NoProc);
-            }
-            WatchEvent::Ended { reason } if is_agent => {
-                self.agent_down(Incarnation(u64::MAX), &reason);
-            }
-            WatchEvent::Restarted { .. } => {
-                if let Some(watch) = self.watched.get(&watched.address) {
-                    let target = watch.target.clone();
-                    if turn.monitor(&target).is_err() {
-                        turn.unwatch(&target);
-                        self.watched.remove(&watched.address);
-                    }
-                }
-            }
-            WatchEvent::Ended { reason } => {
-                self.participant_down(watched.address, &reason);
-                self.watched.remove(&watched.address);
-                self.places
-                    .retain(|_, place| place.address() != watched.address);
-            }
-        }
+        self.cell_changed(turn, watched);
         self.finish_turn(turn);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::actor::ProtocolActor;
 use crate::agent::{Agent, Message};
 use crate::ask::{AskError, ReplyTo};
+use crate::info::ActorState;
 use crate::reference::{AgentRef, AnyRef};
 use crate::turn::Turn;
 use std::fmt;
@@ -207,7 +208,8 @@ impl ProtocolRef {
     /// participants are that are not registered by name. When the future is dropped, the conversation goes on.
     ///
     /// # Errors
-    /// [`RunError`]; after [`AskError::Timeout`] the conversation goes on.
+    /// [`RunError`]; after [`AskError::Timeout`] the conversation goes on. [`AskError::NoProc`] when the actor is stopped or
+    /// ends: then the other sides take it for dead.
     pub async fn run(
         &self,
         opening: Opening,
@@ -215,22 +217,24 @@ impl ProtocolRef {
         answers: Answers,
         within: Duration,
     ) -> Result<Outcome, RunError> {
-        let ended = self
-            .0
-            .ask(
-                |reply| {
-                    ProtocolMessage(Said::Open(Box::new(Open {
-                        opening,
-                        places,
-                        answers: Some(answers),
-                        opened: None,
-                        ended: Some(reply),
-                    })))
-                },
-                within,
-            )
-            .await?;
-        Ok(ended?)
+        let ended = self.0.ask(
+            |reply| {
+                ProtocolMessage(Said::Open(Box::new(Open {
+                    opening,
+                    places,
+                    answers: Some(answers),
+                    opened: None,
+                    ended: Some(reply),
+                })))
+            },
+            within,
+        );
+        tokio::select! {
+            biased;
+            ended = ended => Ok(ended??),
+            // Its records may be kept for another life, but nobody knows whether there will be one.
+            () = gone(self.0.any()) => Err(AskError::NoProc.into()),
+        }
     }
 
     /// Opens a conversation when the turn commits; its questions go to the agent. For the agent's own turns.
@@ -274,6 +278,23 @@ impl ProtocolRef {
             number: None,
             decision,
         })
+    }
+}
+
+/// How soon to look again at an actor that is between two lives.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Resolves when an actor is stopped, or has ended for good.
+async fn gone(agent: AnyRef) {
+    loop {
+        match agent.state() {
+            ActorState::Ended | ActorState::Stopped => return,
+            _ if agent.is_alive() => {
+                // Resolves with the end of this life; the next look tells what came of it.
+                let _ = agent.monitor().await;
+            }
+            _ => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

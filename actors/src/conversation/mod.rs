@@ -22,6 +22,7 @@
 mod actor;
 mod book;
 mod carry;
+mod deaths;
 mod message;
 mod record;
 mod speaker;

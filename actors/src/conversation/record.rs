@@ -124,7 +124,8 @@ pub(super) enum Unsent {
 pub(super) struct Records {
     limits: ConversationLimits,
     /// Looked up by id, never walked through to decide anything.
-    by_id: HashMap<ConversationId, Record>,
+    /// Each in a box of its own: a table has room for more than there is in it.
+    by_id: HashMap<ConversationId, Box<Record>>,
     /// Those that have ended, in order of their end.
     ended: VecDeque<ConversationId>,
     open: usize,
@@ -158,12 +159,12 @@ impl Records {
     }
 
     pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Record> {
-        self.by_id.get_mut(id)
+        self.by_id.get_mut(id).map(Box::as_mut)
     }
 
     pub(super) fn put(&mut self, id: ConversationId, record: Record) {
         self.open += 1;
-        self.by_id.insert(id, record);
+        self.by_id.insert(id, Box::new(record));
     }
 
     /// Notes an end, and drops the oldest that is too much. A commit that was not acknowledged goes to the back instead.

@@ -292,3 +292,27 @@ async fn an_agent_that_keeps_its_state_goes_on_after_its_crash() {
     let (outcome, ()) = tokio::join!(contract, crash);
     assert_eq!(end_of(&outcome, "a"), End::Done);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_conversation_learns_when_its_actor_is_stopped() {
+    let world = World::new().await;
+    world
+        .worker("a", Manners::bidding(10).on_bid(Act::Wait))
+        .await;
+    let opening = world.opening(&["a"]);
+    let waiting = world.caller.run(opening, Vec::new(), cheapest(), MINUTE);
+    let stop = async {
+        world.until("a", "bidding").await;
+        let before = tokio::time::Instant::now();
+        let path = "/caller".parse().expect("a path");
+        world.test.stop(&path).await.expect("it stops");
+        before
+    };
+    let (ended, before) = tokio::join!(waiting, stop);
+    assert_eq!(
+        ended,
+        Err(RunError::NoAnswer(swarm_actors::AskError::NoProc))
+    );
+    assert!(before.elapsed() < AT_ONCE);
+    assert_eq!(world.until("a", "ended").await.outcome, Some(End::Down));
+}

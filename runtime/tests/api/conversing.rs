@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 const POOL: &str = r#"
 [supervisor."/"]
-strategy = "one_for_all"
 intensity = 100
 period = "1s"
 
@@ -81,7 +80,7 @@ async fn a_bidder_that_crashes_is_replaced_at_once_where_there_is_a_reserve() {
         .iter()
         .map(|bid| bid["end"].as_str().unwrap_or_default().to_owned())
         .collect();
-    // Siblings go with it (one_for_all): then they are down as well.
+    // Each panics in its turn.
     assert_eq!(ends, ["down", "down", "down"], "{answer}");
     assert!(answer["ms"].as_u64() < Some(30_000), "{answer}");
     let asked = json!({"group": "workers", "task": "upper", "content": "a"});
