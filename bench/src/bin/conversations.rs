@@ -239,7 +239,7 @@ async fn idle(count: usize) -> Result<f64, Box<dyn Error>> {
         );
         caller.open(opening).await?;
         // As many as fit the mailboxes at once.
-        while n - book.counts().open / 2 > 500 {
+        while n.saturating_sub(book.counts().open / 2) > 500 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
