@@ -102,7 +102,7 @@ pub enum LoadError {
     #[error("it could not be kept: {0}")]
     NotKept(String),
     /// There is no component of that digest in the store.
-    #[error("there is no component {0} here; bring it with swarmctl wasm push")]
+    #[error("there is no component {0} in the store of this node")]
     Unknown(Digest),
     /// No engine could be made for the class.
     #[error("no engine for class {class}: {cause}")]
