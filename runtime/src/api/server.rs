@@ -3,7 +3,7 @@
 
 use super::guard;
 use super::handlers::{
-    actors, chaos, conversations, dead_letters, events, health, jobs, messages, nodes, tree,
+    actors, chaos, conversations, dead_letters, events, health, jobs, messages, nodes, tools, tree,
 };
 use crate::dispatch::Desk;
 use crate::node::Node;
@@ -217,6 +217,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/conversations", get(conversations::list)),
         ("/v1/conversation", get(conversations::show)),
         ("/v1/cfp", post(conversations::cfp)),
+        ("/v1/tools", get(tools::list)),
+        ("/v1/tools/calls", get(tools::calls)),
     ]
 }
 

@@ -34,6 +34,19 @@ impl Time {
     }
 }
 
+impl From<std::time::SystemTime> for Time {
+    /// Rounded down to milliseconds; a time beyond what can be said becomes the furthest that can.
+    fn from(time: std::time::SystemTime) -> Self {
+        let before = time < std::time::UNIX_EPOCH;
+        let time = jiff::Timestamp::try_from(time).unwrap_or(if before {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        });
+        Self::from_unix_ms(time.as_millisecond())
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = jiff::Timestamp::from_millisecond(self.unix_ms).unwrap_or(if self.unix_ms < 0 {

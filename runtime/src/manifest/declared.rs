@@ -3,6 +3,7 @@
 use super::json;
 use super::problem::Problems;
 use super::reader::{Located, Section, Span, quoted, type_of};
+use super::tools::{self, ToolSettings};
 use super::tree::{Mailbox, OnCrash, WhenFull};
 use super::wasm::{self, DeclaredWasm};
 use crate::config::{self, LogFormat};
@@ -61,6 +62,7 @@ const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 /// Everything that a text declares.
 pub(super) struct Declared {
     pub(super) node: NodeSettings,
+    pub(super) tools: ToolSettings,
     pub(super) supervisors: Vec<DeclaredSupervisor>,
     pub(super) agents: Vec<DeclaredAgent>,
 }
@@ -148,6 +150,7 @@ pub(super) fn read(
         .section(problems, "node")
         .map(|section| node(section, problems))
         .unwrap_or_default();
+    let tools = tools::read(&mut root, problems);
     let mut supervisors = Vec::new();
     for_each_path(
         &mut root,
@@ -169,6 +172,7 @@ pub(super) fn read(
     root.finish(problems);
     Declared {
         node,
+        tools,
         supervisors,
         agents,
     }

@@ -12,12 +12,14 @@ mod json;
 mod problem;
 mod reader;
 mod scenario;
+mod tools;
 mod tree;
 mod wasm;
 
 pub use declared::{NodeSettings, Stated};
 pub use problem::{Problem, Rejected};
 pub use scenario::ScenarioFromManifestError;
+pub use tools::{Bounds, BuiltIn, BuiltInTool, McpSettings, ToolSettings};
 pub use tree::{
     Agent, Child, ChildPolicy, Children, Code, Mailbox, OnCrash, Supervisor, TurnDeadline, WhenFull,
 };
@@ -42,6 +44,8 @@ pub const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub struct Manifest {
     /// The settings of the process that it states.
     pub node: NodeSettings,
+    /// The tools that it offers.
+    pub tools: ToolSettings,
     /// The tree.
     pub root: Supervisor,
     /// The file that it was read from.
@@ -172,10 +176,12 @@ impl Manifest {
         if problems.is_empty() {
             let mut declared = declared::read(document.get_ref(), folder, &mut problems);
             let node = std::mem::take(&mut declared.node);
+            let tools = std::mem::take(&mut declared.tools);
             let root = check::check(declared, catalogue, &mut problems);
             if problems.is_empty() {
                 return Ok(Self {
                     node,
+                    tools,
                     root,
                     file: None,
                 });

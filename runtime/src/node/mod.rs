@@ -9,11 +9,13 @@ mod conversations;
 mod durable;
 mod registry;
 mod signals;
+mod tools;
 mod tree;
 
 pub use conversations::NoCaller;
 pub use registry::{Behaviours, Components, specs_of};
 pub use signals::{Ended, StopOrder, run_until_stopped};
+pub use tools::McpRefused;
 pub use tree::{BadAgent, compile_all};
 
 use crate::api::types::{NodeState, Time};
@@ -30,9 +32,12 @@ use swarm_actors::conversation::ConversationBook;
 use swarm_actors::{System, SystemOptions};
 use swarm_protocols::{ExitReason, Name, Path};
 use swarm_supervisors::{StartError, SupervisorRef};
+use swarm_tools::Tools;
+use swarm_tools::mcp::McpStatus;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
+use tools::NodeTools;
 
 /// What a node is made of.
 #[derive(Clone, Debug)]
@@ -71,6 +76,7 @@ struct Inner {
     name: Name,
     manifest: Manifest,
     behaviours: Behaviours,
+    tools: NodeTools,
     data: Option<PathBuf>,
     boot_id: String,
     started_at: Time,
@@ -140,6 +146,7 @@ impl Node {
             system: System::new(SystemOptions::new(options.name.clone(), seed)),
             conversations: ConversationBook::default(),
             name: options.name,
+            tools: NodeTools::new(&options.manifest.tools),
             manifest: options.manifest,
             behaviours: options.behaviours.for_a_node(),
             data: options.data,
@@ -180,6 +187,8 @@ impl Node {
             }
             !matches!(std::mem::replace(&mut *phase, Phase::Starting), Phase::New)
         };
+        // On the agents' runtime, as calls of their tools are.
+        self.0.tools.start();
         // A start that is dropped undoes what it has begun.
         let started = tokio::select! {
             biased;
@@ -266,6 +275,7 @@ impl Node {
             .agents
             .spawn(async move { system.stop_tree(deadline).await });
         let reason = task.await.unwrap_or(Some(ExitReason::Killed));
+        self.0.tools.stop().await;
         self.set_phase(Phase::Stopped);
         let in_order = !matches!(reason, Some(ExitReason::Killed));
         tracing::info!(node = %self.0.name, in_order, "stopped");
@@ -361,6 +371,19 @@ impl Node {
 
     pub(crate) fn count_fipa(&self, counters: Arc<Counters>) {
         *self.0.fipa.lock() = Some(counters);
+    }
+
+    /// The tools that it offers, and the records of their calls. An agent gets an [`Access`](swarm_tools::Access) to them
+    /// with the grants that it has.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.0.tools.registry
+    }
+
+    /// The MCP servers that its manifest declares: what is known of each, or why it was not started.
+    #[must_use]
+    pub fn mcp_servers(&self) -> Vec<Result<(Name, McpStatus), McpRefused>> {
+        self.0.tools.servers()
     }
 
     /// Its name.

@@ -149,6 +149,12 @@ pub(crate) enum Command {
     Wasm(Wasm),
     /// Look after the journal of a node that is stopped
     Journal(Journal),
+    /// The tools that a node offers to its agents
+    #[command(subcommand)]
+    Tool(Tool),
+    /// Speak MCP, the Model Context Protocol
+    #[command(subcommand)]
+    Mcp(Mcp),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -232,6 +238,38 @@ impl WasmClass {
             Self::Interpreter => swarm_wasm::Class::Interpreter,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
+    /// List the tools, with the keys of their input
+    Ls,
+    /// Show a tool with the JSON schema of its input
+    Describe {
+        /// Its name, such as time, or server/tool
+        name: String,
+    },
+    /// List the MCP servers
+    Servers,
+    /// List the latest calls: who called what, when, and how it ended
+    Calls {
+        /// Only calls with a greater number
+        #[arg(long)]
+        after: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mcp {
+    /// Offer a node to an MCP client on stdin and stdout: status, tree, list-actors, describe, events
+    #[command(
+        after_help = "An MCP client starts it; for example in its settings: {\"command\": \"swarmctl\", \"args\": [\"mcp\", \"serve\"]}"
+    )]
+    Serve {
+        /// Also offer send and ask, which can change what agents do
+        #[arg(long)]
+        allow_write: bool,
+    },
 }
 
 #[derive(Debug, Args)]

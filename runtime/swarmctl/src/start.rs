@@ -106,6 +106,8 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Whatif(whatif) => commands::whatif::run(output, whatif).await,
         Command::Journal(journal) => commands::journal::run(global, output, journal),
         Command::Acl(acl) => commands::acl::run(acl),
+        Command::Tool(tool) => commands::tool::run(global, output, tool).await,
+        Command::Mcp(mcp) => commands::mcp::run(global, mcp).await,
         Command::Completions { shell } => {
             write_stdout(&commands::version::completions(*shell))?;
             Ok(ExitStatus::Done)

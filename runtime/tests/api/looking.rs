@@ -250,7 +250,7 @@ async fn a_follower_sees_what_happens_and_ends_with_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_description_fits_the_answers() {
-    let served = Served::start(TREE).await;
+    let served = Served::start(&format!("{TREE}\n[tool.time]\n")).await;
     let document = served.get("/openapi.json").await.json();
     let fields = |schema: &str| -> Vec<String> {
         let schema = &document["components"]["schemas"][schema];
@@ -286,6 +286,9 @@ async fn the_description_fits_the_answers() {
         ("/v1/events", "EventsAnswer", ""),
         ("/v1/events", "EventRecord", "/events/0"),
         ("/v1/dead-letters", "DeadLettersAnswer", ""),
+        ("/v1/tools", "ToolsAnswer", ""),
+        ("/v1/tools", "ToolSummary", "/tools/0"),
+        ("/v1/tools/calls", "ToolCallsAnswer", ""),
         ("/nowhere", "ErrorAnswer", ""),
         ("/nowhere", "ApiError", "/error"),
     ] {

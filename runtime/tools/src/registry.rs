@@ -103,9 +103,12 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub(crate) fn new(name: ToolName, tool: impl Tool) -> Result<Self, RegisterError> {
+    pub(crate) fn new(
+        name: ToolName,
+        limits: Limits,
+        tool: impl Tool,
+    ) -> Result<Self, RegisterError> {
         let schema = tool.schema();
-        let limits = tool.limits();
         let compiled = InputSchema::new(&schema).map_err(|problem| RegisterError::Schema {
             name: name.clone(),
             problem,
@@ -150,11 +153,25 @@ impl Tools {
     /// # Errors
     /// [`RegisterError`].
     pub fn register(&self, name: &str, tool: impl Tool) -> Result<(), RegisterError> {
+        let limits = tool.limits();
+        self.register_with(name, limits, tool)
+    }
+
+    /// Adds a native tool with other bounds than its own.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub fn register_with(
+        &self,
+        name: &str,
+        limits: Limits,
+        tool: impl Tool,
+    ) -> Result<(), RegisterError> {
         let name = ToolName::new(name).map_err(|problem| RegisterError::Name {
             name: name.to_owned(),
             problem,
         })?;
-        let known = Known::new(name.clone(), tool)?;
+        let known = Known::new(name.clone(), limits, tool)?;
         let mut all = self.0.known.write();
         if all.contains_key(&name) {
             return Err(RegisterError::Taken { name });

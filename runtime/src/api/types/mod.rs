@@ -9,6 +9,7 @@ mod conversations;
 mod events;
 mod messages;
 mod node;
+mod tools;
 mod work;
 
 pub use super::time::Time;
@@ -33,5 +34,8 @@ pub use messages::{CallAnswer, CallRequest, SendAnswer, SendRequest};
 pub use node::{
     ApiError, ErrorAnswer, LiveAnswer, NodeState, ReadyAnswer, StatusAnswer, Supervision, TreeNode,
     TreeQuery, TreeStartAnswer,
+};
+pub use tools::{
+    McpServerSummary, ToolCallRecord, ToolCallsAnswer, ToolCallsQuery, ToolSummary, ToolsAnswer,
 };
 pub use work::{ChaosReport, ChaosRequest, JobAnswer, JobRequest};

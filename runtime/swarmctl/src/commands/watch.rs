@@ -11,7 +11,7 @@ pub(crate) fn check(output: Output, command: &Command) -> Result<(), Failure> {
     if !is_read(command) {
         return Err(Failure::usage(
             "--watch is for commands that only read",
-            "status, tree, actor ls, actor describe, deadletter ls or deadletter show; events has --follow",
+            "status, tree, actor ls, actor describe, tool, deadletter ls or deadletter show; events has --follow",
         ));
     }
     if output.format == Format::Json {
@@ -31,6 +31,7 @@ fn is_read(command: &Command) -> bool {
         Command::Deadletter(letter) => {
             matches!(letter, DeadLetter::Ls | DeadLetter::Show { .. })
         }
+        Command::Tool(_) => true,
         Command::Context(context) => matches!(context, Context::Validate { .. }),
         _ => false,
     }

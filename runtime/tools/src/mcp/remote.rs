@@ -2,7 +2,7 @@
 
 use super::server::Shared;
 use crate::error::ToolError;
-use crate::tool::{Call, Limits, Tool};
+use crate::tool::{Call, Tool};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode,
 };
@@ -21,7 +21,6 @@ pub(super) struct RemoteTool {
     pub(super) name: String,
     pub(super) about: String,
     pub(super) schema: Value,
-    pub(super) limits: Limits,
 }
 
 impl Tool for RemoteTool {
@@ -31,10 +30,6 @@ impl Tool for RemoteTool {
 
     fn schema(&self) -> Value {
         self.schema.clone()
-    }
-
-    fn limits(&self) -> Limits {
-        self.limits
     }
 
     async fn call(&self, input: Value, call: Call) -> Result<Value, ToolError> {

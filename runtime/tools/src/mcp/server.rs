@@ -318,9 +318,8 @@ impl Life {
             name: listed.name.to_string(),
             about: listed.description.unwrap_or_default().into_owned(),
             schema: Value::Object(Arc::unwrap_or_clone(listed.input_schema)),
-            limits: self.spec.limits,
         };
-        Known::new(name, remote).map_err(|bad| bad.to_string())
+        Known::new(name, self.spec.limits, remote).map_err(|bad| bad.to_string())
     }
 }
 
