@@ -619,7 +619,7 @@ impl<D: Decider> Agent for DurableAgent<D> {
     ) -> Result<(), Failure> {
         self.last_ms = turn.system().wall_ms();
         let shared = self.shared.clone();
-        match shared.decider.from_acl(&message) {
+        match shared.decider.acl_command(&message) {
             Some(command) => {
                 self.wake(turn).await?;
                 let facts = Facts::default();
@@ -627,7 +627,7 @@ impl<D: Decider> Agent for DurableAgent<D> {
                     .run(turn, command, facts, None, Class::Durable, None)
                     .await;
                 let (answer, _) = done?;
-                turn.answer(shared.decider.to_acl(&message, answer));
+                turn.answer(shared.decider.acl_answer(&message, answer));
             }
             None => match message.performative {
                 Performative::NotUnderstood | Performative::Failure => {}

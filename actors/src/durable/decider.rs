@@ -45,13 +45,13 @@ pub trait Decider: Send + Sync + Sized + 'static {
     fn evolve(&self, state: &mut Self::State, event: &Self::Event);
 
     /// The command that an ACL message asks for; `None` when it is not understood, which is the default.
-    fn from_acl(&self, message: &AclMessage) -> Option<Self::Command> {
+    fn acl_command(&self, message: &AclMessage) -> Option<Self::Command> {
         let _ = message;
         None
     }
 
     /// What an ACL message is answered when what it led to is in the journal; an empty `inform` by default.
-    fn to_acl(&self, message: &AclMessage, answer: Self::Answer) -> AclMessage {
+    fn acl_answer(&self, message: &AclMessage, answer: Self::Answer) -> AclMessage {
         drop(answer);
         message.reply(Performative::Inform)
     }

@@ -65,7 +65,7 @@ impl Decider for DurableCounter {
         *count = count.saturating_add(*n);
     }
 
-    fn from_acl(&self, message: &AclMessage) -> Option<Count> {
+    fn acl_command(&self, message: &AclMessage) -> Option<Count> {
         if !matches!(
             message.performative,
             Performative::Request | Performative::QueryRef
@@ -82,7 +82,7 @@ impl Decider for DurableCounter {
         }
     }
 
-    fn to_acl(&self, message: &AclMessage, count: i64) -> AclMessage {
+    fn acl_answer(&self, message: &AclMessage, count: i64) -> AclMessage {
         let mut answer = message.reply(Performative::Inform);
         answer.content = Some(json!({ "count": count }).to_string().into_bytes());
         answer
