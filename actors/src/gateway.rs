@@ -10,6 +10,11 @@ pub trait AclGateway: Send + Sync + 'static {
     /// The name of the platform that this system is to others: what follows the `@` of its agents.
     fn platform(&self) -> &str;
 
+    /// Where agents of other platforms write to, as URLs; none where nobody can.
+    fn addresses(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Takes a message for one receiver of another platform. Must not wait: what cannot be taken on is told to the sender as a
     /// `failure` from the AMS. `from` is the path of the agent that sent it.
     fn forward(&self, from: &Path, message: AclMessage, receiver: &Aid);
@@ -38,6 +43,12 @@ impl System {
             Some(gateway) => gateway.platform().to_owned(),
             None => self.node().to_string(),
         }
+    }
+
+    /// Where agents of other platforms write to.
+    pub(crate) fn gateway_addresses(&self) -> Vec<String> {
+        let gateway = self.gateway().read().clone();
+        gateway.map_or_else(Vec::new, |gateway| gateway.addresses())
     }
 
     /// The agent of this system that an AID names. Before the last `@` stands a registered name, in any case, or a path such

@@ -10,7 +10,7 @@ use crate::turn::Turn;
 use std::collections::HashMap;
 use std::sync::Arc;
 use swarm_protocols::platform::{Ams, AmsAsked, AmsChange, Change};
-use swarm_protocols::sl::management::{AgentState, AmsAgentDescription};
+use swarm_protocols::sl::management::{AgentState, AmsAgentDescription, ApService};
 use swarm_protocols::{AclMessage, Aid, Path};
 use tokio::task::JoinSet;
 
@@ -73,7 +73,7 @@ impl AmsAgent {
         };
         let may = |agent: &Aid, change| asking.may_change(&*self.options.rights, agent, change);
         let agents = Residents::of(&system, &self.options.name);
-        let services = (self.options.services)();
+        let services = services(&system);
         let asked = self.ams.on_message(
             &message,
             agents.descriptions(),
@@ -236,6 +236,22 @@ impl Residents {
             })
         })
     }
+}
+
+/// The name and type of FIPA's HTTP transport.
+const HTTP_TRANSPORT: &str = "fipa.mts.mtp.http.std";
+
+/// How the platform can be reached from others.
+fn services(system: &System) -> Vec<ApService> {
+    let addresses = system.gateway_addresses();
+    if addresses.is_empty() {
+        return Vec::new();
+    }
+    vec![ApService {
+        name: Some(HTTP_TRANSPORT.to_owned()),
+        service_type: Some(HTTP_TRANSPORT.to_owned()),
+        addresses,
+    }]
 }
 
 /// The state of FIPA's life cycle that a real one is (fipa.md e.4); none for an agent that is no more.

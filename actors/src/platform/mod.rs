@@ -24,7 +24,6 @@ use df::{DfAgent, Memory};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::platform::{Df, DfLimits};
-use swarm_protocols::sl::management::ApService;
 use swarm_protocols::{AclMessage, Aid, Name, Timestamp};
 use swarm_supervisors::{StartError, SupervisorFlags, SupervisorSpec};
 
@@ -37,19 +36,16 @@ pub struct PlatformOptions {
     pub df: DfLimits,
     /// Who may change what.
     pub rights: Arc<dyn Rights>,
-    /// How the platform can be reached from others, for `get-description`.
-    pub services: Arc<dyn Fn() -> Vec<ApService> + Send + Sync>,
 }
 
 impl PlatformOptions {
-    /// A platform that cannot be reached from others, whose agents change what is their own and nobody else does.
+    /// A platform whose agents change what is their own and nobody else does.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             df: DfLimits::default(),
             rights: Arc::new(OwnAlone::default()),
-            services: Arc::new(Vec::new),
         }
     }
 }

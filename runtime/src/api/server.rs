@@ -3,7 +3,8 @@
 
 use super::guard;
 use super::handlers::{
-    actors, chaos, conversations, dead_letters, events, health, jobs, messages, nodes, tools, tree,
+    actors, chaos, conversations, dead_letters, events, health, jobs, messages, nodes, platform,
+    tools, tree,
 };
 use crate::dispatch::Desk;
 use crate::node::Node;
@@ -219,6 +220,13 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/cfp", post(conversations::cfp)),
         ("/v1/tools", get(tools::list)),
         ("/v1/tools/calls", get(tools::calls)),
+        ("/v1/ams", get(platform::residents)),
+        (
+            "/v1/df",
+            get(platform::search)
+                .post(platform::register)
+                .delete(platform::deregister),
+        ),
     ]
 }
 

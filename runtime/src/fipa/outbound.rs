@@ -26,6 +26,10 @@ impl AclGateway for Acc {
         &self.options().platform
     }
 
+    fn addresses(&self) -> Vec<String> {
+        vec![self.url().to_owned()]
+    }
+
     fn forward(&self, from: &Path, mut message: AclMessage, receiver: &Aid) {
         message.sender = Some(self.sender(from, message.sender.take()));
         self.send(Some(from), message, receiver);

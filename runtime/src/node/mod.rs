@@ -29,6 +29,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use swarm_actors::conversation::ConversationBook;
+use swarm_actors::platform::{Platform, PlatformOptions};
 use swarm_actors::{System, SystemOptions};
 use swarm_protocols::{ExitReason, Name, Path};
 use swarm_supervisors::{StartError, SupervisorRef};
@@ -38,6 +39,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tools::NodeTools;
+
+/// How long the node's own agents may take to stop, behind the users' tree. They have nothing to clean up.
+const SERVICES_STOP_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What a node is made of.
 #[derive(Clone, Debug)]
@@ -82,6 +86,8 @@ struct Inner {
     started_at: Time,
     system: System,
     conversations: ConversationBook,
+    /// The AMS and the DF, once they were started.
+    platform: OnceLock<Platform>,
     /// The runtime of the agents, which is not the one of the API.
     agents: Handle,
     phase: Mutex<Phase>,
@@ -152,6 +158,7 @@ impl Node {
             data: options.data,
             boot_id: format!("{:016x}", fastrand::u64(..)),
             started_at: Time::now(),
+            platform: OnceLock::new(),
             agents: Handle::current(),
             phase: Mutex::new(Phase::New),
             changed: Notify::new(),
@@ -159,6 +166,30 @@ impl Node {
             cluster: OnceLock::new(),
             fipa: Mutex::new(None),
         }))
+    }
+
+    /// Starts the AMS and the DF, beside the tree. Once in a node's life.
+    ///
+    /// # Errors
+    /// [`StartTreeError::Failed`]: why they did not start. Nothing else was changed.
+    pub async fn start_platform(&self, options: PlatformOptions) -> Result<(), StartTreeError> {
+        let system = self.0.system.clone();
+        let task = self
+            .0
+            .agents
+            .spawn(async move { Platform::start(&system, options).await });
+        let cut_off = |_| StartTreeError::Failed("the start was cut off".to_owned());
+        let failed = |error: StartError| StartTreeError::Failed(error.to_string());
+        let platform = task.await.map_err(cut_off)?.map_err(failed)?;
+        // Two that were started are refused above: services run once.
+        let _ = self.0.platform.set(platform);
+        Ok(())
+    }
+
+    /// The AMS and the DF, where they were started.
+    #[must_use]
+    pub fn platform(&self) -> Option<&Platform> {
+        self.0.platform.get()
     }
 
     /// Starts the tree: the first time, or again after it failed. Runs on the agents' runtime, whoever calls, and goes on
@@ -270,10 +301,11 @@ impl Node {
         self.set_phase(Phase::Draining);
         tracing::info!(node = %self.0.name, ?deadline, "stopping");
         let system = self.0.system.clone();
-        let task = self
-            .0
-            .agents
-            .spawn(async move { system.stop_tree(deadline).await });
+        let task = self.0.agents.spawn(async move {
+            let reason = system.stop_tree(deadline).await;
+            system.stop_services(SERVICES_STOP_DEADLINE).await;
+            reason
+        });
         let reason = task.await.unwrap_or(Some(ExitReason::Killed));
         self.0.tools.stop().await;
         self.set_phase(Phase::Stopped);

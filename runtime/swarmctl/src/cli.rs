@@ -135,6 +135,12 @@ pub(crate) enum Command {
     /// Look at conversations
     #[command(subcommand)]
     Conversation(Conversation),
+    /// The FIPA directory facilitator: who offers what
+    #[command(subcommand)]
+    Df(Df),
+    /// The FIPA agent management system: who is on the platform
+    #[command(subcommand)]
+    Ams(Ams),
     /// Name nodes, and choose which one is meant
     #[command(subcommand)]
     Context(Context),
@@ -348,6 +354,9 @@ pub(crate) struct Up {
         requires = "fipa_http"
     )]
     pub(crate) fipa_address: Option<PeerUrl>,
+    /// A FIPA platform whose agents may have entries in the DF; may be given several times
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub(crate) fipa_trust: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -699,6 +708,77 @@ impl std::fmt::Display for AclForm {
             Self::BitEfficient => "bit-efficient",
         })
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ams {
+    /// List the agents of the platform
+    Ls,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Df {
+    /// Find entries; what is not given matches anything
+    Search(DfSearch),
+    /// Make an entry for an agent
+    Register(DfRegister),
+    /// Take an agent's entry away
+    Deregister {
+        /// The agent: NAME or NAME@PLATFORM
+        agent: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DfSearch {
+    /// The agent: NAME or NAME@PLATFORM
+    #[arg(long)]
+    pub(crate) agent: Option<String>,
+    /// The type of a service
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) service_type: Option<String>,
+    /// The name of a service
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// A protocol that the agent speaks
+    #[arg(long)]
+    pub(crate) protocol: Option<String>,
+    /// An ontology that it knows
+    #[arg(long)]
+    pub(crate) ontology: Option<String>,
+    /// A content language that it reads
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// How many federated directories deep
+    #[arg(long, value_name = "N")]
+    pub(crate) max_depth: Option<u32>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    pub(crate) max_results: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DfRegister {
+    /// The agent: NAME or NAME@PLATFORM
+    pub(crate) agent: String,
+    /// Where the agent can be written to, for one of another platform
+    #[arg(long, value_name = "URL")]
+    pub(crate) address: Vec<String>,
+    /// A service, as TYPE or NAME:TYPE; may be given several times
+    #[arg(long, value_name = "[NAME:]TYPE")]
+    pub(crate) service: Vec<String>,
+    /// A protocol that the agent speaks; may be given several times
+    #[arg(long)]
+    pub(crate) protocol: Vec<String>,
+    /// An ontology that it knows; may be given several times
+    #[arg(long)]
+    pub(crate) ontology: Vec<String>,
+    /// A content language that it reads; may be given several times
+    #[arg(long)]
+    pub(crate) language: Vec<String>,
+    /// For how long the entry stands; for ever unless given
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
+    pub(crate) lease: Option<Duration>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -103,6 +103,15 @@ impl NodeClient {
         self.ask(self.request(Method::DELETE, path)).await
     }
 
+    pub(crate) async fn delete_where<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.ask(self.request(Method::DELETE, path).query(query))
+            .await
+    }
+
     /// Follows a stream of server-sent events; yields each event's name and data.
     pub(crate) async fn follow(
         &self,

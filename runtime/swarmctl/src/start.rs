@@ -100,6 +100,8 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Deadletter(letter) => commands::dead_letter::run(global, output, letter).await,
         Command::Validate(manifest) => commands::manifest::validate(output, manifest),
         Command::Config(config) => commands::config::run(output, config),
+        Command::Df(df) => commands::platform::df(global, output, df).await,
+        Command::Ams(ams) => commands::platform::ams(global, output, ams).await,
         Command::Context(context) => commands::context::run(global, output, context).await,
         Command::New(new) => commands::new::run(output, new),
         Command::Wasm(wasm) => commands::wasm::run(output, wasm),

@@ -471,3 +471,55 @@ fn a_context_names_a_node_for_the_commands_that_follow() {
     with_home(&["context", "rm", "here", "--yes"]).expect(0);
     with_home(&["context", "show"]).expect(3);
 }
+
+#[test]
+fn the_df_finds_what_was_registered_and_the_ams_shows_who_is_there() {
+    let manifest = example();
+    let node = Node::up(&[&manifest]);
+    let ls = node.run(&["ams", "ls", "-o", "json"]).expect(0).json();
+    let names: Vec<_> = ls
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["name"])
+        .collect();
+    let name = node.ready["node"].as_str().unwrap();
+    for agent in ["/tally", "/pool/worker-1", "ams", "df"] {
+        let aid = format!("{agent}@{name}");
+        assert!(names.contains(&&json!(aid)), "{aid} in {names:?}");
+    }
+    assert_eq!(
+        node.run(&["df", "search", "-o", "json"]).expect(0).json(),
+        json!([])
+    );
+    let register = [
+        "df",
+        "register",
+        "/tally",
+        "--service",
+        "sum:counting",
+        "--language",
+        "fipa-sl",
+    ];
+    node.run(&register).expect(0);
+    let again = node.run(&register).expect(6);
+    assert!(again.stderr.contains("already-registered"), "{again:?}");
+    let search = |arguments: &[&str]| {
+        let mut all = vec!["df", "search", "-o", "json"];
+        all.extend(arguments);
+        node.run(&all).expect(0).json()
+    };
+    let found = search(&["--type", "counting"]);
+    assert_eq!(found[0]["agent"], format!("/tally@{name}"));
+    assert_eq!(found[0]["services"][0]["name"], "sum");
+    assert_eq!(search(&["--type", "poetry"]), json!([]));
+    node.run(&["df", "register", "x@elsewhere", "--lease", "1h"])
+        .expect(0);
+    assert_eq!(search(&[]).as_array().unwrap().len(), 2);
+    assert!(search(&["--agent", "x@elsewhere"])[0]["lease_until"].is_string());
+    node.run(&["df", "deregister", "/tally"]).expect(0);
+    node.run(&["df", "deregister", "/tally"]).expect(3);
+    // The node's own agents are not among the users'.
+    let actors = node.run(&["actor", "ls", "-o", "json"]).expect(0).json();
+    assert_eq!(actors.as_array().unwrap().len(), 7);
+}

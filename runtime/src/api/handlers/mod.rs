@@ -9,6 +9,7 @@ pub(super) mod health;
 pub(super) mod jobs;
 pub(super) mod messages;
 pub(super) mod nodes;
+pub(super) mod platform;
 pub(super) mod tools;
 pub(super) mod tree;
 

@@ -9,6 +9,7 @@ mod conversations;
 mod events;
 mod messages;
 mod node;
+mod platform;
 mod tools;
 mod work;
 
@@ -35,6 +36,7 @@ pub use node::{
     ApiError, ErrorAnswer, LiveAnswer, NodeState, ReadyAnswer, StatusAnswer, Supervision, TreeNode,
     TreeQuery, TreeStartAnswer,
 };
+pub use platform::{AmsAnswer, AmsEntry, DfAgentQuery, DfAnswer, DfEntry, DfQuery, DfService};
 pub use tools::{
     McpServerSummary, ToolCallRecord, ToolCallsAnswer, ToolCallsQuery, ToolSummary, ToolsAnswer,
 };

@@ -3,8 +3,26 @@
 use crate::cli::Up;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
+use std::sync::Arc;
+use swarm_actors::platform::{OwnAlone, PlatformOptions};
 use swarm_runtime::fipa::{FipaOptions, FipaServer, StartError};
 use swarm_runtime::node::Node;
+
+/// Starts the AMS and the DF.
+pub(crate) async fn start_platform(node: &Node, up: &Up) -> Result<(), Failure> {
+    let mut options = PlatformOptions::new(node.name().as_str());
+    options.rights = Arc::new(OwnAlone {
+        platforms: up.fipa_trust.clone(),
+    });
+    node.start_platform(options).await.map_err(|error| {
+        Failure::new(
+            ExitStatus::Failed,
+            "no-platform",
+            error.to_string(),
+            "report this with the log above",
+        )
+    })
+}
 
 /// Starts it, if it was asked for: on a thread that may block, as binding may.
 pub(crate) async fn start(node: &Node, up: &Up) -> Result<Option<FipaServer>, Failure> {

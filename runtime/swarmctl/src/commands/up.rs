@@ -50,6 +50,7 @@ pub(crate) async fn join(global: &Global, output: Output, join: Join) -> Result<
         settings: join.settings,
         fipa_http: None,
         fipa_address: None,
+        fipa_trust: Vec::new(),
     };
     start_node(global, output, &up, Some(way)).await
 }
@@ -95,6 +96,8 @@ async fn start_node(
         let _guard = threads.enter();
         Node::new(options)
     };
+    // Before anybody can ask them anything.
+    fipa::start_platform(&node, up).await?;
     let server = match serve(&node, settings.api.value).await {
         // On one machine the first node has the default address.
         Err(_) if joins.is_some() && settings.api.origin == Origin::Default => {

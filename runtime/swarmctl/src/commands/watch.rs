@@ -1,6 +1,6 @@
 //! `--watch`: the same question again and again.
 
-use crate::cli::{Actor, Command, Context, DeadLetter, Format};
+use crate::cli::{Actor, Ams, Command, Context, DeadLetter, Df, Format};
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
@@ -32,6 +32,8 @@ fn is_read(command: &Command) -> bool {
             matches!(letter, DeadLetter::Ls | DeadLetter::Show { .. })
         }
         Command::Tool(_) => true,
+        Command::Df(df) => matches!(df, Df::Search(_)),
+        Command::Ams(Ams::Ls) => true,
         Command::Context(context) => matches!(context, Context::Validate { .. }),
         _ => false,
     }
