@@ -120,9 +120,8 @@ impl PeerLinks for OverLinks {
             }
             Contact::Address(address) => {
                 let name = self.known.lock().contacts.get(&address).cloned();
-                match name {
-                    Some(name) => self.offer(&name, MEMBERSHIP_ADDRESS, bytes),
-                    None => {}
+                if let Some(name) = name {
+                    self.offer(&name, MEMBERSHIP_ADDRESS, bytes);
                 }
             }
         }

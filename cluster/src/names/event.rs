@@ -82,7 +82,7 @@ pub enum Event {
         /// The loser.
         address: Address,
     },
-    /// The time that [`Names::next_wake`] named has come.
+    /// The time that [`Names::next_wake`](super::Names::next_wake) named has come.
     Tick,
 }
 

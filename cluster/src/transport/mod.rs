@@ -1,6 +1,6 @@
 //! How messages travel: the links of one node, driven over a network.
 //!
-//! [`Links`] is the handle. It dials on demand, one connection per peer and [`Lane`], takes connections in, reconnects with
+//! [`Links`] is the handle. It dials on demand, one connection per peer and [`Lane`](crate::link::Lane), takes connections in, reconnects with
 //! back-off, and feeds the pure [`Link`](crate::link::Link) of each. What arrives goes to a [`Handler`]. The network is an
 //! interface with three implementations: TCP with TLS ([`tls`]), pipes within one process ([`hub`]), and the same pipes with cuts and
 //! delays, for simulations.

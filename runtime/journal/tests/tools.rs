@@ -27,7 +27,9 @@ fn append(n: u64) -> Append {
         ..EventData::default()
     };
     Append {
-        command: n.is_multiple_of(40).then(|| CommandId::new(u64::MAX >> 20, u128::from(n))),
+        command: n
+            .is_multiple_of(40)
+            .then(|| CommandId::new(u64::MAX >> 20, u128::from(n))),
         ..Append::new(name(n % 4), vec![event.clone(), event])
     }
 }

@@ -10,7 +10,7 @@ pub enum Class {
     /// For compiled guests (Rust, C): 4 GiB of address space each, so that no load needs a bounds check.
     #[default]
     Default,
-    /// For very many small agents: [`COMPACT_BYTES`] of address space each, side by side; loads are checked.
+    /// For very many small agents: 512 KiB of address space each, side by side; loads are checked.
     Compact,
     /// For guests that bring an interpreter (JavaScript, Python): big memories, big tables, many core modules.
     Interpreter,
