@@ -59,7 +59,7 @@ pub use panics::install_panic_hook;
 pub use recorder::{CrashReport, FLIGHT_RECORDER_ENTRIES, FlightRecord, SpecRecord};
 pub use reference::{AgentRef, AnyRef, NotSent, SendError, SendOptions};
 pub use remote::codec::MessageCodec;
-pub use services::SERVICES_PATH;
+pub use services::{SERVICES_PATH, is_service};
 pub use signal::{Down, Exit, GroupChange, MonitorId, WatchEvent, Watched};
 pub use spec::{AgentSpec, MAILBOX_CAPACITY_DEFAULT, MailboxOptions, OnCrash, Placement, WhenFull};
 pub use system::{CRASH_REPORTS_DEFAULT, SEND_LIMIT_DEFAULT, System, SystemOptions, WeakSystem};

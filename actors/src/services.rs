@@ -29,7 +29,8 @@ impl Services {
 }
 
 /// Whether a place belongs to the node's own agents.
-pub(crate) fn is_service(path: &Path) -> bool {
+#[must_use]
+pub fn is_service(path: &Path) -> bool {
     path.as_str()
         .strip_prefix(SERVICES_PATH)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

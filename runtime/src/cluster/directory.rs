@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
-use swarm_actors::{Place, System};
+use swarm_actors::{Place, System, is_service};
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::membership;
 use swarm_cluster::names::{Class, Decision, Event, Holder, NameChange, Names, NamesParameters};
@@ -76,6 +76,8 @@ impl Directory {
         let registered: BTreeMap<Name, Address> = system
             .registered()
             .into_iter()
+            // Every node has an AMS and a DF of its own, under the same names.
+            .filter(|(_, agent)| !is_service(agent.path()))
             .map(|(name, agent)| (name, agent.address()))
             .collect();
         let mut told = self.told.lock();
