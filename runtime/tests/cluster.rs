@@ -19,9 +19,10 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("valid")
 }
 
+/// Dropped in this order: a node that is lost falls silent before its agents end, or its links would still tell of that.
 struct Node {
-    system: TestSystem,
     cluster: Cluster,
+    system: TestSystem,
 }
 
 async fn try_node(
@@ -40,7 +41,7 @@ async fn try_node(
         way,
     };
     let (cluster, _) = Cluster::start(&system, options).await?;
-    Ok(Node { system, cluster })
+    Ok(Node { cluster, system })
 }
 
 fn first_way() -> Way {
@@ -158,6 +159,8 @@ async fn three_nodes_join_speak_and_learn_of_a_lost_one() {
         assert_eq!(found.map(|agent| agent.address()), Some(far.address()));
     }
     let end = far.any().monitor();
+    // The monitor is set once what was sent behind it is answered.
+    assert_eq!(far.ask(Say::Get, SOON).await, Ok((0..100).sum()));
     // As a process that is killed: no goodbye.
     drop(n3);
     let down = tokio::time::timeout(SOON, end).await.expect("fires");
