@@ -46,7 +46,7 @@ pub struct DurableSpec<D: Decider> {
 
 impl<D: Decider> DurableSpec<D> {
     /// An agent called `id` below its supervisor, whose stream has its path as name. It leaves memory after a minute without a
-    /// message. When its journal cannot be read for now it is restarted after 100 ms, then later and later, up to 30 s.
+    /// message. When its journal cannot be read at the moment it is restarted after 100 ms, then later and later, up to 30 s.
     ///
     /// # Errors
     /// [`NameError`] when `id` is not a name.

@@ -76,7 +76,7 @@ pub struct Settings {
     pub name: Setting<Name>,
     /// The data folder.
     pub data: Setting<PathBuf>,
-    /// Where other nodes will reach this one. Checked and shown, not opened before there is a cluster.
+    /// Where other nodes reach this one, over TCP and UDP. Where it is the default and taken, a free port is.
     pub listen: Setting<SocketAddr>,
     /// What other nodes will be told to connect to; none: the address that is listened on.
     pub advertise: Setting<Option<String>>,
@@ -299,13 +299,13 @@ impl Settings {
                 "listen",
                 &self.listen,
                 json!(self.listen.value),
-                "where other nodes will reach this one (not opened yet)",
+                "where other nodes reach this one",
             ),
             entry(
                 "advertise",
                 &self.advertise,
                 json!(self.advertise.value),
-                "what other nodes will be told to connect to (not used yet)",
+                "what other nodes are told to connect to",
             ),
             entry(
                 "api",

@@ -14,7 +14,7 @@ pub use layers::{Entry, Flags, Origin, Setting, SettingRejected, Settings};
 
 /// Where the API answers unless told otherwise.
 pub const API_DEFAULT: &str = "127.0.0.1:7590";
-/// Where other nodes will reach this one unless told otherwise. Nothing is opened there before there is a cluster.
+/// Where other nodes reach this one unless told otherwise.
 pub const LISTEN_DEFAULT: &str = "0.0.0.0:7591";
 /// What is logged unless told otherwise.
 pub const LOG_DEFAULT: &str = "info";

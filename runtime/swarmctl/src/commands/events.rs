@@ -1,13 +1,13 @@
 //! `events`.
 
-use crate::cli::{Events, Format, Global};
+use super::stream::Stream;
+use crate::cli::{Events, Global};
 use crate::client::NodeClient;
 use crate::exit::ExitStatus;
-use crate::failure::{Failure, Stop};
-use crate::output::{Output, write_stdout};
+use crate::failure::Stop;
+use crate::output::Output;
 use crate::table::{Align, Table, printable};
-use futures_util::StreamExt;
-use swarm_runtime::api::types::{EventRecord, EventsAnswer, EventsQuery, LaggedRecord};
+use swarm_runtime::api::types::{EventRecord, EventsAnswer, EventsQuery};
 
 pub(crate) async fn run(
     global: &Global,
@@ -64,79 +64,34 @@ async fn list(client: &NodeClient, output: Output, events: &Events) -> Result<Ex
 }
 
 async fn follow(client: &NodeClient, output: Output, events: &Events) -> Result<ExitStatus, Stop> {
-    if output.format == Format::Json {
-        return Err(
-            Failure::usage("a stream has no end, so it is no JSON document", "-o jsonl").into(),
-        );
-    }
     let query = EventsQuery {
         after: events.after,
         limit: None,
     };
-    let stream = client.follow("/v1/events", &query).await?;
-    let mut stream = std::pin::pin!(stream);
-    let mut left = events.limit;
-    while left != Some(0) {
-        let Some(event) = stream.next().await else {
-            return Err(Failure::new(
-                ExitStatus::Unreachable,
-                "stream-ended",
-                format!(
-                    "{} ended the stream of events: the node was stopped",
-                    client.address()
-                ),
-                "swarmctl status",
-            )
-            .into());
-        };
-        let (name, data) = event?;
-        let bad = |_| {
-            Failure::new(
-                ExitStatus::Failed,
-                "bad-event",
-                "the node sent an event that this program cannot read",
-                "compare swarmctl version with the node's",
-            )
-        };
-        match name.as_str() {
-            "swarm" => {
-                let event: EventRecord = serde_json::from_str(&data).map_err(bad)?;
-                if is_wanted(&event, events) {
-                    write_stdout(&line(&event, output, &data))?;
-                    left = left.map(|left| left - 1);
-                }
-            }
-            "lagged" => {
-                let lagged: LaggedRecord = serde_json::from_str(&data).map_err(bad)?;
-                output.note(&format!(
-                    "{} events were missed: this program read too slowly",
-                    lagged.missed
-                ));
-            }
-            // Newer nodes may say more.
-            _ => {}
-        }
-    }
-    Ok(ExitStatus::Done)
+    let stream = Stream {
+        path: "/v1/events",
+        query: &query,
+        event: "swarm",
+        what: "events",
+        limit: events.limit,
+    };
+    let wanted = |event: &EventRecord| is_wanted(event, events).then(|| line(event));
+    stream.follow(client, output, wanted).await
 }
 
-fn line(event: &EventRecord, output: Output, data: &str) -> String {
-    if output.is_json() {
-        return format!("{}\n", data.replace('\n', ""));
-    }
+fn line(event: &EventRecord) -> String {
     let part = |text: Option<&str>| text.map(|text| format!(" {text}")).unwrap_or_default();
     let life = event
         .incarnation
         .map(|n| format!("#{n}"))
         .unwrap_or_default();
-    let text = format!(
+    printable(&format!(
         "{} {}{}{life}{}",
         event.at,
         event.kind,
         part(event.path.as_deref()),
         part(event.reason.as_deref())
-    );
-    format!("{}\n", printable(&text))
+    ))
 }
 
 fn is_wanted(event: &EventRecord, asked: &Events) -> bool {

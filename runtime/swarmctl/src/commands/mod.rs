@@ -21,6 +21,7 @@ pub(crate) mod node;
 pub(crate) mod platform;
 mod reload;
 pub(crate) mod status;
+mod stream;
 pub(crate) mod tool;
 pub(crate) mod tree;
 pub(crate) mod up;

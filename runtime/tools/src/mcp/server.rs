@@ -173,7 +173,7 @@ impl McpServer {
         self.shared.status.subscribe()
     }
 
-    /// Waits until it is up for the first time, or down for now.
+    /// Waits until it is up for the first time, or has failed to come up.
     pub async fn settled(&self) -> McpStatus {
         let mut status = self.watch();
         let settled = status.wait_for(|s| s.state != McpState::Connecting).await;

@@ -2,17 +2,17 @@
 
 mod chart;
 
+use super::stream::Stream;
 use crate::cli::{Conversation, Format, Global};
 use crate::client::NodeClient;
 use crate::exit::ExitStatus;
-use crate::failure::{Failure, Stop};
+use crate::failure::Stop;
 use crate::output::{Output, write_stdout};
 use crate::table::{Align, Table, printable};
-use futures_util::StreamExt;
 use std::fmt::Write as _;
 use swarm_runtime::api::types::{
     ConversationDetail, ConversationMessage, ConversationQuery, ConversationSummary,
-    ConversationsAnswer, ConversationsQuery, LaggedRecord,
+    ConversationsAnswer, ConversationsQuery,
 };
 
 pub(crate) async fn run(
@@ -139,69 +139,27 @@ async fn tail(
     id: Option<&str>,
     limit: Option<usize>,
 ) -> Result<ExitStatus, Stop> {
-    if output.format == Format::Json {
-        return Err(
-            Failure::usage("a stream has no end, so it is no JSON document", "-o jsonl").into(),
-        );
-    }
-    let stream = client.follow("/v1/conversations", &()).await?;
-    let mut stream = std::pin::pin!(stream);
-    let mut left = limit;
-    while left != Some(0) {
-        let Some(event) = stream.next().await else {
-            return Err(Failure::new(
-                ExitStatus::Unreachable,
-                "stream-ended",
-                format!(
-                    "{} ended the stream of messages: the node was stopped",
-                    client.address()
-                ),
-                "swarmctl status",
-            )
-            .into());
-        };
-        let (name, data) = event?;
-        let bad = |_| {
-            Failure::new(
-                ExitStatus::Failed,
-                "bad-event",
-                "the node sent an event that this program cannot read",
-                "compare swarmctl version with the node's",
-            )
-        };
-        match name.as_str() {
-            "message" => {
-                let message: ConversationMessage = serde_json::from_str(&data).map_err(bad)?;
-                if id.is_none_or(|id| id == message.conversation) {
-                    write_stdout(&line(&message, output, &data))?;
-                    left = left.map(|left| left - 1);
-                }
-            }
-            "lagged" => {
-                let lagged: LaggedRecord = serde_json::from_str(&data).map_err(bad)?;
-                output.note(&format!(
-                    "{} messages were missed: this program read too slowly",
-                    lagged.missed
-                ));
-            }
-            // Newer nodes may say more.
-            _ => {}
-        }
-    }
-    Ok(ExitStatus::Done)
+    let stream = Stream {
+        path: "/v1/conversations",
+        query: &(),
+        event: "message",
+        what: "messages",
+        limit,
+    };
+    let wanted = |message: &ConversationMessage| {
+        id.is_none_or(|id| id == message.conversation)
+            .then(|| line(message))
+    };
+    stream.follow(client, output, wanted).await
 }
 
-fn line(message: &ConversationMessage, output: Output, data: &str) -> String {
-    if output.is_json() {
-        return format!("{}\n", data.replace('\n', ""));
-    }
-    let text = format!(
+fn line(message: &ConversationMessage) -> String {
+    printable(&format!(
         "{} {} {} -> {}: {}",
         message.at,
         message.conversation,
         message.from,
         message.to.join(" "),
         chart::label(message)
-    );
-    format!("{}\n", printable(&text))
+    ))
 }
