@@ -537,6 +537,17 @@ fn a_column_counts_characters() {
 }
 
 #[test]
+fn the_place_of_the_nodes_own_agents_is_refused() {
+    refused(
+        "[supervisor.\"/system\"]\n[agent.\"/system/ams\"]\nbehaviour = \"echo\"\n[agent.\"/systems\"]\nbehaviour = \"echo\"\n",
+        &[
+            "1:13: supervisor.\"/system\": /system and what is below it are the node's own (try [supervisor.\"/app\"])",
+            "2:8: agent.\"/system/ams\": /system and what is below it are the node's own (try [agent.\"/app\"])",
+        ],
+    );
+}
+
+#[test]
 fn a_text_that_is_no_toml_is_told_where_it_breaks() {
     let rejected = Manifest::parse("[node]\nname = \n", &Two).expect_err("no TOML");
     assert_eq!(

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path as FilePath;
 use std::time::Duration;
+use swarm_actors::{SERVICES_PATH, is_service};
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{AutoShutdown, Backoff, Restart, Shutdown, Strategy, Window};
 use toml::de::{DeTable, DeValue};
@@ -214,6 +215,15 @@ fn for_each_path<'a, 'i, 't>(
                 continue;
             }
         };
+        if is_service(&path) {
+            problems.note(
+                &span,
+                key,
+                format!("{SERVICES_PATH} and what is below it are the node's own"),
+                Some(format!("[{kind}.\"/app\"]")),
+            );
+            continue;
+        }
         match value.get_ref() {
             DeValue::Table(table) => {
                 let section = Section::new(key, span.clone(), table);
