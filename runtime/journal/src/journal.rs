@@ -177,6 +177,24 @@ impl DiskJournal {
         self.ask(0, Request::Checkpoint)
     }
 
+    /// The names of the segments that there are, once nothing is written to them any more.
+    pub(crate) fn frozen_segments(&self) -> Result<Vec<String>, JournalError> {
+        match self.ask(0, Request::Freeze).wait() {
+            Ok(names) => Ok(names),
+            Err(AppendError::Journal(error)) => Err(error),
+            // A queue that is full is no reason to fail a backup; whoever makes it may try again.
+            Err(error) => Err(JournalError::Io {
+                operation: "seal",
+                path: self.inner.shared.files.path("log"),
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    pub(crate) fn files(&self) -> Arc<dyn Files> {
+        self.inner.shared.files.clone()
+    }
+
     /// Ends it as a kill of the process would: nothing is sealed, the index is not brought up to date. For tests.
     pub fn abandon(self) {
         self.inner

@@ -38,6 +38,8 @@ pub(crate) enum Request {
     DeleteSnapshots(StreamName, Criteria, Answer<usize, AppendError>),
     /// Bring the index up to date, and answer when that is done.
     Checkpoint(Answer<(), AppendError>),
+    /// End the segment that is being written, and answer with the names of all there are: nothing is written to them any more.
+    Freeze(Answer<Vec<String>, AppendError>),
     /// End in order.
     Close,
 }
@@ -143,6 +145,10 @@ impl Writer {
                 self.checkpoint(Some(answer));
                 return Ok(true);
             }
+            Request::Freeze(answer) => {
+                self.freeze(answer)?;
+                return Ok(true);
+            }
             first => first,
         };
         let now_ms = (self.shared.options.clock)();
@@ -163,6 +169,11 @@ impl Writer {
                 Request::Checkpoint(answer) => {
                     self.commit()?;
                     self.checkpoint(Some(answer));
+                    self.begin()?;
+                }
+                Request::Freeze(answer) => {
+                    self.commit()?;
+                    self.freeze(answer)?;
                     self.begin()?;
                 }
                 request => self.take(request, now_ms),
@@ -252,7 +263,7 @@ impl Writer {
                 let deleted = self.delete_snapshots(&name, criteria);
                 self.group.outcomes.push(Outcome::Deleted(deleted, answer));
             }
-            Request::Checkpoint(_) | Request::Close => {}
+            Request::Checkpoint(_) | Request::Freeze(_) | Request::Close => {}
         }
     }
 
@@ -531,6 +542,14 @@ impl Writer {
         index.next_position = self.next_position;
     }
 
+    /// Seals what there is. Everything that was answered before is in the segments that are named.
+    fn freeze(&mut self, answer: Answer<Vec<String>, AppendError>) -> Result<(), JournalError> {
+        self.seal()?;
+        let segments = self.shared.segments.read();
+        answer.send(Ok(segments.values().map(|s| s.name.clone()).collect()));
+        Ok(())
+    }
+
     /// Ends the active segment for good.
     fn seal(&mut self) -> Result<(), JournalError> {
         let Some(active) = self.active.take() else {
@@ -637,6 +656,7 @@ impl Writer {
             Request::Truncate(_, _, _, answer) => answer.send(Err(error())),
             Request::Snapshot(_, answer) | Request::Checkpoint(answer) => answer.send(Err(error())),
             Request::DeleteSnapshots(_, _, answer) => answer.send(Err(error())),
+            Request::Freeze(answer) => answer.send(Err(error())),
             Request::Close => {}
         }
     }

@@ -328,3 +328,50 @@ fn verify_changes_nothing_and_names_what_is_wrong() {
         );
     }
 }
+
+#[test]
+fn a_backup_of_a_journal_in_use_restores_to_one_of_its_states() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = DiskJournal::open(&folder.path().join("j"), Options::default()).expect("open");
+    fill(&journal, 100);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (backups, written) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut written = 100;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                journal.append(append(written)).wait().expect("written");
+                written += 1;
+            }
+            written
+        });
+        let mut backups = Vec::new();
+        for n in 0..5 {
+            let before = journal.last_position();
+            let to = folder.path().join(format!("backup-{n}"));
+            let done = journal.export(&to, &mut |_, _| {}).expect("exported");
+            backups.push((before, to, done.events));
+            assert!(journal.verify(&mut |_, _| {}).expect("read").is_sound());
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        (backups, writing.join().expect("no panic"))
+    });
+    let whole = journal
+        .read_positions(Position(0), None, usize::MAX)
+        .expect("events");
+    assert_eq!(whole.len() as u64, written * 2);
+    for (n, (before, from, events)) in backups.into_iter().enumerate() {
+        let to = folder.path().join(format!("restored-{n}"));
+        import(&from, &to, &mut |_, _| {}).expect("imported");
+        let restored = DiskJournal::open(&to, Options::default()).expect("open");
+        let found = restored
+            .read_positions(Position(0), None, usize::MAX)
+            .expect("events");
+        assert_eq!(found.len() as u64, events);
+        assert!(
+            found.len() as u64 >= before.0,
+            "what was acknowledged before it is in it"
+        );
+        assert!(found.len().is_multiple_of(2), "no batch is there in part");
+        assert_eq!(found[..], whole[..found.len()], "it is how the journal was");
+    }
+}

@@ -104,9 +104,14 @@ pub fn export(
     seal_last(&files, &recovered, &mut Opening::default())?;
     copy_log(&files, to, progress)?;
     drop(lock);
+    write_manifest(to, &report)?;
+    Ok(summary(&report))
+}
+
+pub(super) fn write_manifest(to: &Path, report: &Report) -> Result<(), ExportError> {
     let manifest = Manifest {
         format: EXPORT_FORMAT,
-        streams: streams_of(&report),
+        streams: streams_of(report),
     };
     let path = to.join(MANIFEST);
     let mut file = fs::File::create(&path).map_err(io(&path))?;
@@ -114,7 +119,8 @@ pub fn export(
     file.write_all(&text.map_err(io(&path))?)
         .map_err(io(&path))?;
     file.sync_all().map_err(io(&path))?;
-    Ok(summary(&report))
+    let folder = fs::File::open(to).and_then(|folder| folder.sync_all());
+    folder.map_err(io(to))
 }
 
 /// Makes the journal that an export holds in the empty or new directory `directory`.
@@ -165,7 +171,7 @@ fn sound(directory: &Path, progress: Progress<'_>) -> Result<Report, ExportError
     }
 }
 
-fn must_be_empty(directory: &Path) -> Result<(), ExportError> {
+pub(super) fn must_be_empty(directory: &Path) -> Result<(), ExportError> {
     let is_empty = fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
     if is_empty {
         Ok(())
@@ -174,7 +180,11 @@ fn must_be_empty(directory: &Path) -> Result<(), ExportError> {
     }
 }
 
-fn copy_log(files: &RealFiles, to: &Path, progress: Progress<'_>) -> Result<(), ExportError> {
+pub(super) fn copy_log(
+    files: &dyn Files,
+    to: &Path,
+    progress: Progress<'_>,
+) -> Result<(), ExportError> {
     let target = RealFiles::new(&to.join("log"))?;
     let (names, _) = segment::choose(&files.list()?);
     let all = names.len() as u64;
@@ -203,7 +213,7 @@ fn streams_of(report: &Report) -> Vec<ManifestStream> {
         .collect()
 }
 
-fn summary(report: &Report) -> Exported {
+pub(super) fn summary(report: &Report) -> Exported {
     Exported {
         streams: report.heads.len() as u64,
         events: report.events,

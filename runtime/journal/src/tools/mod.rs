@@ -1,7 +1,9 @@
-//! What operators do with a journal that nobody has open: verify, compact, export, import, repair.
+//! What operators do with a journal that nobody has open: verify, compact, export, import, repair. Verify and export also work on
+//! one that is in use ([`DiskJournal::verify`](crate::DiskJournal::verify), [`DiskJournal::export`](crate::DiskJournal::export)).
 
 mod compact;
 mod export;
+mod live;
 mod repair;
 mod rewrite;
 mod verify;

@@ -44,8 +44,18 @@ impl Report {
 pub fn verify(directory: &Path, progress: Progress<'_>) -> Result<Report, JournalError> {
     let files = RealFiles::existing(&directory.join("log"))?;
     let _lock = files.lock()?;
+    let mut report = verify_over(&files, progress)?;
+    compare(directory, &mut report);
+    Ok(report)
+}
+
+/// The same over the log alone.
+pub(super) fn verify_over(
+    files: &dyn Files,
+    progress: Progress<'_>,
+) -> Result<Report, JournalError> {
     let mut report = Report::default();
-    let recovered = match recover(&files, None, progress) {
+    let recovered = match recover(files, None, progress) {
         Ok(recovered) => recovered,
         Err(JournalError::Damaged(damage)) => {
             report.damaged.push(*damage);
@@ -55,7 +65,7 @@ pub fn verify(directory: &Path, progress: Progress<'_>) -> Result<Report, Journa
     };
     report.segments = recovered.segments.len() as u64;
     for segment in recovered.segments.values() {
-        report.bytes += segment.length(&files)?;
+        report.bytes += segment.length(files)?;
     }
     report.is_sealed = recovered.end.is_none_or(|(_, end)| end.how == How::Sealed);
     if let Some((first, end)) = recovered.end
@@ -81,7 +91,6 @@ pub fn verify(directory: &Path, progress: Progress<'_>) -> Result<Report, Journa
             .map(|unknown| unknown.damage.clone()),
     );
     report.heads.sort_by(|a, b| a.stream.cmp(&b.stream));
-    compare(directory, &mut report);
     Ok(report)
 }
 
