@@ -3,10 +3,10 @@
 
 use super::guard;
 use super::handlers::{
-    actors, chaos, conversations, dead_letters, events, health, jobs, messages, nodes, platform,
-    tools, tree,
+    actors, chaos, conversations, dead_letters, events, health, jobs, journal, messages, nodes,
+    platform, tools, tree,
 };
-use crate::dispatch::Desk;
+use crate::dispatch::{Desk, DurableRuns};
 use crate::node::Node;
 use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
@@ -36,6 +36,8 @@ pub(super) struct Api {
     /// Which workers have a job, for all jobs that come this way.
     pub(super) desk: Desk,
     pub(super) room: Arc<jobs::Room>,
+    /// The durable runs that come this way.
+    pub(super) runs: Arc<DurableRuns>,
 }
 
 /// A running server. Dropping it stops it without waiting.
@@ -110,6 +112,7 @@ impl ApiServer {
             chaos: Arc::default(),
             desk: Desk::default(),
             room: Arc::default(),
+            runs: Arc::default(),
         };
         std::thread::Builder::new()
             .name("swarm-api".to_owned())
@@ -211,6 +214,13 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
             get(chaos::show).merge(delete(chaos::stop)),
         ),
         ("/v1/jobs", post(jobs::perform)),
+        ("/v1/runs/{run}", delete(jobs::end_run)),
+        ("/v1/actor/history", get(journal::history)),
+        ("/v1/actor/state", get(journal::state)),
+        ("/v1/journal/heads", get(journal::heads)),
+        ("/v1/journal/events", get(journal::events)),
+        ("/v1/journal/verify", post(journal::verify)),
+        ("/v1/journal/export", post(journal::export)),
         ("/v1/nodes", get(nodes::list)),
         ("/v1/leave", post(nodes::leave)),
         ("/v1/tokens", get(nodes::tokens).post(nodes::create_token)),

@@ -94,19 +94,22 @@ impl Dispatcher {
         let key = self.arrivals;
         self.arrivals += 1;
         match entry {
-            Entry::Job(job) => {
-                self.bytes += job.bytes();
-                let held = Held {
-                    job: Arc::new(job),
-                    attempts: Attempts::default(),
-                    hand_overs: 0,
-                    started: None,
-                };
-                self.held.insert(key, Slot::Waiting(held));
-                self.waiting.push_back(key);
-            }
-            Entry::Bad(result) => self.finish(key, result),
+            Entry::Job(job) => self.wait(key, job, Attempts::default()),
+            Entry::Resumed(job, attempts) => self.wait(key, job, attempts),
+            Entry::Bad(result) | Entry::Known(result) => self.finish(key, result),
         }
+    }
+
+    fn wait(&mut self, key: u64, job: Job, attempts: Attempts) {
+        self.bytes += job.bytes();
+        let held = Held {
+            job: Arc::new(job),
+            attempts,
+            hand_overs: 0,
+            started: None,
+        };
+        self.held.insert(key, Slot::Waiting(held));
+        self.waiting.push_back(key);
     }
 
     /// The job that goes to a worker next, if one waits, and the ticket for handing it over.

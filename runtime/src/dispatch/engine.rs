@@ -147,8 +147,20 @@ pub async fn run_one<W: Workers>(
     job: Job,
     faults_max: u32,
 ) -> Result<JobResult, NoWorkers> {
+    go_on_with_one(workers, job, Attempts::default(), faults_max).await
+}
+
+/// The same for a job at which these attempts were made before.
+///
+/// # Errors
+/// As [`run_one`].
+pub async fn go_on_with_one<W: Workers>(
+    workers: &W,
+    job: Job,
+    mut attempts: Attempts,
+    faults_max: u32,
+) -> Result<JobResult, NoWorkers> {
     let job = Arc::new(job);
-    let mut attempts = Attempts::default();
     let mut start = None;
     loop {
         let chosen = workers.choose(&job).await?;

@@ -316,7 +316,7 @@ mod tests {
         let found: Vec<_> = jobs
             .map(|entry| match entry.unwrap() {
                 Entry::Job(job) => (job.id.to_string(), job.input.get().to_owned()),
-                Entry::Bad(result) => panic!("{result:?}"),
+                other => panic!("{other:?}"),
             })
             .collect();
         let expected = [("a/c.md", "\"\u{fc}\\n\""), ("b.md", "\"two words\"")];

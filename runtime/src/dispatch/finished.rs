@@ -99,8 +99,8 @@ impl Finished {
     #[must_use]
     pub fn contains(&self, entry: &Entry) -> bool {
         match entry {
-            Entry::Job(job) => self.ids.contains(&hash_of(&job.id)),
-            Entry::Bad(result) => match (&result.id, result.line) {
+            Entry::Job(job) | Entry::Resumed(job, _) => self.ids.contains(&hash_of(&job.id)),
+            Entry::Bad(result) | Entry::Known(result) => match (&result.id, result.line) {
                 (Some(id), _) => self.ids.contains(&hash_of(id)),
                 (None, Some(line)) => self.lines.contains(&line),
                 (None, None) => false,

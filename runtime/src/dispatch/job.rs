@@ -1,5 +1,6 @@
 //! A job, what became of it, and both as JSON.
 
+use super::verdict::Attempts;
 use serde::de::{self, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -212,6 +213,47 @@ impl Serialize for JobResult {
     }
 }
 
+impl<'de> Deserialize<'de> for JobResult {
+    /// Reads what [`JobResult`] is written as. An object without an output and without an error is none.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            id: Option<JobId>,
+            ok: bool,
+            #[serde(default)]
+            output: Option<Box<RawValue>>,
+            #[serde(default)]
+            error: Option<Box<RawValue>>,
+            #[serde(default)]
+            code: Option<FailureCode>,
+            #[serde(default)]
+            line: Option<u64>,
+            worker: Option<String>,
+            attempts: u32,
+            ms: u64,
+        }
+        let fields = Fields::deserialize(deserializer)?;
+        let null = || RawValue::NULL.to_owned();
+        let outcome = match (fields.ok, fields.code) {
+            // An output that is null is read as none.
+            (true, _) => Outcome::Done(fields.output.unwrap_or_else(null)),
+            (false, Some(code)) => Outcome::Failed {
+                code,
+                error: fields.error.unwrap_or_else(null),
+            },
+            (false, None) => return Err(de::Error::missing_field("code")),
+        };
+        Ok(Self {
+            id: fields.id,
+            line: fields.line,
+            outcome,
+            worker: fields.worker.map(Arc::from),
+            attempts: fields.attempts,
+            ms: fields.ms,
+        })
+    }
+}
+
 /// What a source of jobs yields.
 #[derive(Clone, Debug)]
 pub enum Entry {
@@ -219,6 +261,10 @@ pub enum Entry {
     Job(Job),
     /// Something that was no job, and the result that says so.
     Bad(JobResult),
+    /// Work that was begun before: these attempts were made.
+    Resumed(Job, Attempts),
+    /// A job that has its result already; it is given out again.
+    Known(JobResult),
 }
 
 #[cfg(test)]
@@ -248,6 +294,25 @@ mod tests {
             serde_json::to_string(&JobResult::bad(None, Some(3), "not JSON")).unwrap(),
             r#"{"id":null,"ok":false,"error":"not JSON","code":"bad-job","line":3,"worker":null,"attempts":0,"ms":0}"#
         );
+    }
+
+    #[test]
+    fn a_result_is_read_as_it_was_written() {
+        for text in [
+            r#"{"id":"a","ok":true,"output":{"words": 2},"worker":"/pool/w-1","attempts":2,"ms":7}"#,
+            r#"{"id":7,"ok":true,"output":null,"worker":null,"attempts":1,"ms":0}"#,
+            r#"{"id":"a","ok":false,"error":["no"],"code":"poisoned","worker":"/w","attempts":2,"ms":7}"#,
+            r#"{"id":null,"ok":false,"error":"not JSON","code":"bad-job","line":3,"worker":null,"attempts":0,"ms":0}"#,
+        ] {
+            let result: JobResult = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&result).unwrap(), text);
+        }
+        for text in [
+            "{}",
+            r#"{"id":1,"ok":false,"worker":null,"attempts":1,"ms":0}"#,
+        ] {
+            assert!(serde_json::from_str::<JobResult>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@
 //!
 //! What is promised: a job may run more than once (an attempt whose worker died may have done its work), its result is
 //! given out once. What is not: order, unless asked for; and nothing is remembered between two runs but what the caller
-//! kept of the results (see [`Finished`]).
+//! kept of the results (see [`Finished`]), or what a [`DurableRun`] keeps in a journal.
 
 mod bidding;
 mod bids;
 mod core;
+mod durable;
 mod engine;
 mod files;
 mod finished;
@@ -25,7 +26,11 @@ mod workers;
 pub use bidding::{Awarded, BiddingWorkers};
 pub use bids::{Bid, rank};
 pub use core::{Dispatcher, Settings, Ticket};
-pub use engine::{Progress, Stopped, run, run_one};
+pub use durable::{
+    DurableRun, DurableRuns, NotRecorded, RESULT_BYTES_MAX, RUNS_MAX, RecordedWorkers, Recovered,
+    RunName, RunNameRefused, record,
+};
+pub use engine::{Progress, Stopped, go_on_with_one, run, run_one};
 pub use files::{FileJobs, GlobError, Globs};
 pub use finished::{Finished, FinishedError};
 pub use group::{Chosen, Desk, GroupWorkers};

@@ -44,7 +44,7 @@ pub(super) fn hash_of(id: &JobId) -> u64 {
 }
 
 /// Takes a hash for what it is.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Already(u64);
 
 impl Hasher for Already {

@@ -23,6 +23,27 @@ pub enum End {
     NotTaken,
 }
 
+impl End {
+    /// Whether the attempt ended by the job's own doing.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Answered(_) | Self::NotTaken => false,
+            Self::Overdue { .. } | Self::Silent => true,
+            Self::Died(reason) => match reason {
+                ExitReason::Panic(_)
+                | ExitReason::Error(_)
+                | ExitReason::Limit(_)
+                | ExitReason::Normal => true,
+                ExitReason::Killed
+                | ExitReason::Shutdown(_)
+                | ExitReason::Unreachable
+                | ExitReason::NoProc => false,
+            },
+        }
+    }
+}
+
 /// What happens to the job next.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -100,6 +121,16 @@ impl Attempts {
         ))
     }
 
+    /// So many made before, of which so many ended by the job's own doing.
+    #[must_use]
+    pub fn resumed(made: u32, faults: u32) -> Self {
+        Self {
+            made,
+            faults,
+            not_taken: 0,
+        }
+    }
+
     /// Adds attempts that somebody else made and counted.
     pub(super) fn add(&mut self, made: u32) {
         self.made += made;
@@ -164,6 +195,30 @@ mod tests {
             error.get(),
             "\"poisoned after 3 attempts: error(disk full)\""
         );
+    }
+
+    #[test]
+    fn what_is_a_fault_is_what_counts_as_one() {
+        let ends = [
+            End::NotTaken,
+            End::Silent,
+            End::Overdue {
+                deadline: Duration::from_secs(1),
+            },
+            End::Died(ExitReason::Normal),
+            End::Died(ExitReason::Killed),
+            End::Died(ExitReason::SHUTDOWN),
+            End::Died(ExitReason::Unreachable),
+            End::Died(ExitReason::NoProc),
+            End::Died(ExitReason::panic_text("p")),
+            End::Died(ExitReason::error_text("e")),
+            End::Died(ExitReason::Limit(Limit::TurnTime)),
+        ];
+        for end in ends {
+            let mut attempts = Attempts::resumed(2, 2);
+            let is_last = matches!(attempts.ended(end.clone(), 3), Verdict::Decided(_));
+            assert_eq!(is_last, end.is_fault(), "{end:?}");
+        }
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub enum NoWorkers {
     /// Whoever was to hand the job over cannot be reached any more. A job that was under way may have been done.
     #[error("{0}")]
     Unreachable(String),
+    /// What becomes of the job could not be recorded, so it was not handed over, or its result is not told. A durable run goes
+    /// on from what is recorded when it is started again.
+    #[error("{0}")]
+    NotRecorded(String),
 }
 
 /// Where a job is done. Choosing and performing are two steps, so that a choice can be an auction: the future of `choose`

@@ -15,6 +15,11 @@ pub(super) async fn open(behaviours: &Behaviours, data: Option<&Path>) -> Result
     if behaviours.durability().get().is_some() {
         return Ok(());
     }
+    // Two that open it at once would refuse each other.
+    let _opening = behaviours.opening().lock().await;
+    if behaviours.durability().get().is_some() {
+        return Ok(());
+    }
     let directory = directory_in(data);
     let opened = tokio::task::spawn_blocking(move || {
         DiskJournal::open(&directory, Options::default())
@@ -31,7 +36,7 @@ pub(super) async fn open(behaviours: &Behaviours, data: Option<&Path>) -> Result
         index_rebuilt = opening.index_rebuilt.as_deref(),
         "journal opened"
     );
-    // Whoever was faster has opened the same one; the second would have been refused.
+    drop(behaviours.disk().set(journal.clone()));
     drop(
         behaviours
             .durability()

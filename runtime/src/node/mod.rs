@@ -7,12 +7,14 @@
 
 mod conversations;
 mod durable;
+mod past;
 mod registry;
 mod signals;
 mod tools;
 mod tree;
 
 pub use conversations::NoCaller;
+pub use past::{Moment, PastEvent, PastEvents, PastRefused, PastState, history, state_at};
 pub use registry::{Behaviours, Components, specs_of};
 pub use signals::{Ended, StopOrder, run_until_stopped};
 pub use tools::McpRefused;
@@ -29,8 +31,10 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use swarm_actors::conversation::ConversationBook;
+use swarm_actors::journal::{Journal, Seq};
 use swarm_actors::platform::{Platform, PlatformOptions};
 use swarm_actors::{System, SystemOptions};
+use swarm_journal::{DiskJournal, directory_in};
 use swarm_protocols::{ExitReason, Name, Path};
 use swarm_supervisors::{StartError, SupervisorRef};
 use swarm_tools::Tools;
@@ -128,6 +132,20 @@ pub enum StartTreeError {
     NotFailed(NodeState),
     /// It did not start: what had been started was stopped again. May be tried again.
     #[error("the tree did not start: {0}")]
+    Failed(String),
+}
+
+/// Why a node has no journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoJournal {
+    /// It has no data folder to keep one in.
+    #[error("this node has no data folder, so it has no journal")]
+    NoData,
+    /// There is none, because nothing durable has run.
+    #[error("this node has no journal: nothing durable has run on it")]
+    NeverUsed,
+    /// It cannot be opened.
+    #[error("{0}")]
     Failed(String),
 }
 
@@ -416,6 +434,75 @@ impl Node {
     #[must_use]
     pub fn mcp_servers(&self) -> Vec<Result<(Name, McpStatus), McpRefused>> {
         self.0.tools.servers()
+    }
+
+    /// Its journal, where it is open: one with durable agents has it, and one that was asked for it.
+    #[must_use]
+    pub fn journal(&self) -> Option<Arc<dyn Journal>> {
+        let durability = self.0.behaviours.durability().get()?;
+        Some(durability.journal().clone())
+    }
+
+    /// The journal on disk that it has, where it has one: opened if it was not, and never made.
+    ///
+    /// # Errors
+    /// [`NoJournal`]. Nothing was changed; may be tried again.
+    pub async fn existing_journal(&self) -> Result<DiskJournal, NoJournal> {
+        let data = self.0.data.as_deref().ok_or(NoJournal::NoData)?;
+        if self.journal().is_none() && !directory_in(data).join("log").is_dir() {
+            return Err(NoJournal::NeverUsed);
+        }
+        self.open_journal().await?;
+        let disk = self.0.behaviours.disk().get();
+        disk.cloned().ok_or(NoJournal::NoData)
+    }
+
+    /// What happened to the durable agent at `path`. May block on a disk.
+    ///
+    /// # Errors
+    /// [`PastRefused`].
+    pub fn history(
+        &self,
+        journal: &dyn Journal,
+        path: &Path,
+        from: Seq,
+        limit: usize,
+    ) -> Result<PastEvents, PastRefused> {
+        let Inner {
+            manifest,
+            behaviours,
+            ..
+        } = &*self.0;
+        past::history(manifest, behaviours, journal, path, from, limit)
+    }
+
+    /// What the state of the durable agent at `path` was. May block on a disk.
+    ///
+    /// # Errors
+    /// [`PastRefused`].
+    pub fn state_at(
+        &self,
+        journal: &dyn Journal,
+        path: &Path,
+        moment: Moment,
+    ) -> Result<PastState, PastRefused> {
+        let Inner {
+            manifest,
+            behaviours,
+            ..
+        } = &*self.0;
+        past::state_at(manifest, behaviours, journal, path, moment)
+    }
+
+    /// Its journal, opened in the data folder if it was not.
+    ///
+    /// # Errors
+    /// [`NoJournal`]. Nothing was changed; may be tried again.
+    pub async fn open_journal(&self) -> Result<Arc<dyn Journal>, NoJournal> {
+        durable::open(&self.0.behaviours, self.0.data.as_deref())
+            .await
+            .map_err(NoJournal::Failed)?;
+        self.journal().ok_or(NoJournal::NoData)
     }
 
     /// Its name.

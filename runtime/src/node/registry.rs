@@ -1,5 +1,6 @@
 //! The native behaviours of a program: what the word in `behaviour = "…"` stands for.
 
+use super::past::{Historian, PastState};
 use crate::manifest::component::{Class, Wasm};
 use crate::manifest::{
     self, BehaviourCatalogue, Code, ConfigFault, OnCrash, TurnDeadline, WhenFull,
@@ -7,8 +8,12 @@ use crate::manifest::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use swarm_actors::durable::{Decider, Durability, DurableSpec};
+use swarm_actors::durable::{
+    self, CodecError, Decider, Durability, DurableSpec, Form, RecoveryFailed, Stored,
+};
+use swarm_actors::journal::{Journal, Recorded, Seq, StreamName};
 use swarm_actors::{Agent, AgentSpec, MailboxOptions, Placement, System};
+use swarm_journal::DiskJournal;
 use swarm_protocols::Name;
 use swarm_supervisors::ChildSpec;
 
@@ -35,6 +40,9 @@ pub struct Behaviours {
     components: Option<Arc<dyn Components>>,
     /// The journal of the node that these run on, once it is open.
     durability: Arc<OnceLock<Durability>>,
+    disk: Arc<OnceLock<DiskJournal>>,
+    /// Held by whoever opens it.
+    opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What runs WebAssembly agents, for a program that does.
@@ -83,12 +91,54 @@ trait Factory: Send + Sync {
     }
 
     fn check(&self, config: &Value) -> Result<(), ConfigFault>;
+
+    /// What reads the past of its agents; none when they have none.
+    fn historian(&self, config: &Value) -> Option<Result<Box<dyn Historian>, ConfigFault>> {
+        let _ = config;
+        None
+    }
+
     fn specs(
         &self,
         agent: &manifest::Agent,
         system: &System,
         durability: Option<&Durability>,
     ) -> Result<Vec<ChildSpec>, ConfigFault>;
+}
+
+/// A decider that is not at work.
+struct Retrospect<D>(D);
+
+impl<D: Decider> Historian for Retrospect<D> {
+    fn state_at(
+        &self,
+        journal: &dyn Journal,
+        stream: &StreamName,
+        at: Option<Seq>,
+    ) -> Result<PastState, RecoveryFailed> {
+        let then = durable::state_at(&self.0, journal, stream, at)?;
+        Ok(PastState {
+            seq: then.seq,
+            // A map with keys that are no text is all that JSON has no form for.
+            state: serde_json::to_value(&then.state)
+                .unwrap_or_else(|error| Value::String(error.to_string())),
+        })
+    }
+
+    fn event(&self, recorded: &Recorded) -> Result<Vec<Value>, CodecError> {
+        let form = Form {
+            type_id: recorded.data.type_id,
+            version: recorded.data.version,
+        };
+        let events = D::Event::read(form, &recorded.data.payload)?;
+        events
+            .iter()
+            .map(|event| {
+                serde_json::to_value(event)
+                    .map_err(|error| CodecError::NotEncoded(error.to_string()))
+            })
+            .collect()
+    }
 }
 
 struct Configured<F>(F);
@@ -106,6 +156,11 @@ where
 
     fn check(&self, config: &Value) -> Result<(), ConfigFault> {
         (self.0)(config).map(drop)
+    }
+
+    fn historian(&self, config: &Value) -> Option<Result<Box<dyn Historian>, ConfigFault>> {
+        let decider = (self.0)(config);
+        Some(decider.map(|decider| Box::new(Retrospect(decider)) as Box<_>))
     }
 
     fn specs(
@@ -280,6 +335,8 @@ impl Behaviours {
     /// The same for another node: with a journal of its own.
     pub(super) fn for_a_node(mut self) -> Self {
         self.durability = Arc::default();
+        self.disk = Arc::default();
+        self.opening = Arc::default();
         self
     }
 
@@ -294,9 +351,28 @@ impl Behaviours {
         }
     }
 
+    /// What reads the past of that behaviour's agents; none when they have none.
+    pub(super) fn historian(
+        &self,
+        behaviour: &str,
+        config: &Value,
+    ) -> Option<Result<Box<dyn Historian>, ConfigFault>> {
+        self.known.get(behaviour)?.factory.historian(config)
+    }
+
     /// Where the node's durable agents keep what happens.
     pub(super) fn durability(&self) -> &OnceLock<Durability> {
         &self.durability
+    }
+
+    /// The same journal as what it is: a disk's.
+    pub(super) fn disk(&self) -> &OnceLock<DiskJournal> {
+        &self.disk
+    }
+
+    /// Held by whoever opens the journal.
+    pub(super) fn opening(&self) -> &tokio::sync::Mutex<()> {
+        &self.opening
     }
 
     /// These, and WebAssembly agents.

@@ -153,7 +153,7 @@ pub(crate) enum Command {
     /// Look at WebAssembly components
     #[command(subcommand)]
     Wasm(Wasm),
-    /// Look after the journal of a node that is stopped
+    /// Look after a node's journal: of one that is stopped, or read-only with --node of one that runs
     Journal(Journal),
     /// The tools that a node offers to its agents
     #[command(subcommand)]
@@ -497,6 +497,46 @@ pub(crate) enum Actor {
         /// Its path
         path: String,
     },
+    /// What happened to a durable agent, from its journal
+    History(ActorHistory),
+    /// What the state of a durable agent is in its journal, or was
+    State(ActorState),
+}
+
+/// Where the journal is that is looked into: a running node's, or a folder's.
+#[derive(Debug, Args)]
+pub(crate) struct PastOf {
+    /// Look into the data folder of a node that is stopped; needs --manifest
+    #[arg(long, value_name = "DIR", requires = "manifest")]
+    pub(crate) data: Option<String>,
+    /// The manifest of that node
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub(crate) manifest: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ActorHistory {
+    /// Its path
+    pub(crate) path: String,
+    /// From this event on
+    #[arg(long, value_name = "SEQ", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) past: PastOf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ActorState {
+    /// Its path
+    pub(crate) path: String,
+    /// After the event with this number, or at this time, such as 2026-11-21T20:15:00Z
+    #[arg(long, value_name = "SEQ|TIME")]
+    pub(crate) at: Option<String>,
+    #[command(flatten)]
+    pub(crate) past: PastOf,
 }
 
 #[derive(Debug, Args)]
@@ -934,6 +974,15 @@ pub(crate) struct Dispatch {
     /// In the end compare the word counts with those of a plain sequential count
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Keep what becomes of each job in the node's journal: after a kill the same command goes on, and ends with one result each
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// The durable run's name, instead of one that follows from where jobs come from and go to
+    #[arg(long, value_name = "NAME", requires = "durable")]
+    pub(crate) run: Option<String>,
+    /// The data folder of the node that --manifest runs [env: SWARM_DATA]
+    #[arg(long, value_name = "DIR", requires = "manifest")]
+    pub(crate) data: Option<String>,
 }
 
 /// How a worker is chosen.

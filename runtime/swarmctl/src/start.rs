@@ -106,7 +106,7 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::New(new) => commands::new::run(output, new),
         Command::Wasm(wasm) => commands::wasm::run(output, wasm),
         Command::Whatif(whatif) => commands::whatif::run(output, whatif).await,
-        Command::Journal(journal) => commands::journal::run(global, output, journal),
+        Command::Journal(journal) => commands::journal::run(global, output, journal).await,
         Command::Acl(acl) => commands::acl::run(acl),
         Command::Tool(tool) => commands::tool::run(global, output, tool).await,
         Command::Mcp(mcp) => commands::mcp::run(global, mcp).await,

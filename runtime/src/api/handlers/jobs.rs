@@ -1,15 +1,21 @@
 //! Jobs: the node makes the attempts, the client gets the one result.
 
 use crate::api::fault::Fault;
-use crate::api::input::{JOB_BODY_BYTES_MAX, JobBody};
+use crate::api::input::{JOB_BODY_BYTES_MAX, JobBody, NoBody};
 use crate::api::server::Api;
-use crate::dispatch::{BiddingWorkers, Job, JobId, JobResult, NoWorkers, run_one};
+use crate::api::types::RunEnded;
+use crate::dispatch::{
+    Attempts, BiddingWorkers, DurableRun, Entry, Job, JobId, JobResult, NoWorkers, NotRecorded,
+    RUNS_MAX, RecordedWorkers, RunName, Workers, go_on_with_one,
+};
+use crate::node::NoJournal;
 use axum::Json;
-use axum::extract::{FromRequest, Request, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::Name;
 use tokio::sync::Semaphore;
@@ -54,6 +60,8 @@ struct Order {
     deadline_ms: Option<u64>,
     #[serde(default)]
     protocol: Option<String>,
+    #[serde(default)]
+    run: Option<String>,
 }
 
 fn null() -> Box<RawValue> {
@@ -94,8 +102,12 @@ pub(in crate::api) async fn perform(
         task: order.task,
         input: order.input,
     };
+    let run = match &order.run {
+        Some(name) => Some(durable_run(&api, name).await?),
+        None => None,
+    };
     let done = match order.protocol.as_deref() {
-        None => run_one(&workers, job, attempts).await,
+        None => perform_by(&workers, run.as_deref(), job, attempts).await,
         Some("contract-net") => {
             let caller = api.node.caller().await.map_err(|error| {
                 Fault::new(
@@ -105,7 +117,8 @@ pub(in crate::api) async fn perform(
                     "`swarmctl status` shows the node's state",
                 )
             })?;
-            run_one(&BiddingWorkers::new(workers, caller), job, attempts).await
+            let workers = BiddingWorkers::new(workers, caller);
+            perform_by(&workers, run.as_deref(), job, attempts).await
         }
         Some(other) => {
             return Err(Fault::invalid(
@@ -115,16 +128,99 @@ pub(in crate::api) async fn perform(
             ));
         }
     };
-    match done {
-        Ok(result) => Ok(Json(result)),
-        Err(error @ (NoWorkers::NobodyAlive { .. } | NoWorkers::Unreachable(_))) => {
-            Err(Fault::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no-workers",
-                error.to_string(),
-                "`swarmctl actor ls` shows the groups and the states of their members",
-            ))
-        }
+    done.map(Json)
+}
+
+/// Has the job done; of a durable run, unless it was.
+async fn perform_by<W: Workers>(
+    workers: &W,
+    run: Option<&DurableRun>,
+    job: Job,
+    attempts_max: u32,
+) -> Result<JobResult, Fault> {
+    let Some(run) = run else {
+        let done = go_on_with_one(workers, job, Attempts::default(), attempts_max).await;
+        return done.map_err(|error| no_workers(&error));
+    };
+    let looked = run.look_at(job).await;
+    let (job, before) = match looked.map_err(|error| not_recorded(&error))? {
+        Entry::Known(result) | Entry::Bad(result) => return Ok(result),
+        Entry::Job(job) => (job, Attempts::default()),
+        Entry::Resumed(job, before) => (job, before),
+    };
+    let workers = RecordedWorkers::new(workers, run);
+    let result = go_on_with_one(&workers, job, before, attempts_max)
+        .await
+        .map_err(|error| no_workers(&error))?;
+    run.finish(result)
+        .await
+        .map_err(|error| not_recorded(&error))
+}
+
+async fn durable_run(api: &Api, name: &str) -> Result<Arc<DurableRun>, Fault> {
+    let name = run_name(name)?;
+    let journal = api.node.open_journal().await.map_err(no_journal)?;
+    let run = api.runs.get(&journal, &name).await;
+    run.map_err(|error| not_recorded(&error))?.ok_or_else(|| {
+        Fault::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-runs",
+            format!("this node works on {RUNS_MAX} durable runs, as many as it can"),
+            "try again when one has ended",
+        )
+    })
+}
+
+/// `DELETE /v1/runs/{run}`: it has come to its end, and its results are where they belong.
+pub(in crate::api) async fn end_run(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    NoBody: NoBody,
+) -> Result<Json<RunEnded>, Fault> {
+    let run = durable_run(&api, &name).await?;
+    run.end().await.map_err(|error| not_recorded(&error))?;
+    api.runs.forget(run.name()).await;
+    Ok(Json(RunEnded {
+        run: run.name().to_string(),
+    }))
+}
+
+fn run_name(name: &str) -> Result<RunName, Fault> {
+    RunName::new(name).map_err(|error| Fault::invalid("run", error, "for example run-1"))
+}
+
+pub(in crate::api) fn no_journal(error: NoJournal) -> Fault {
+    Fault::new(
+        StatusCode::CONFLICT,
+        "no-journal",
+        error.to_string(),
+        "`swarmctl up --data DIR` starts a node with a data folder; its log says why a journal does not open",
+    )
+}
+
+fn not_recorded(error: &NotRecorded) -> Fault {
+    Fault::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "not-recorded",
+        error.to_string(),
+        "look at the node's log and disk; after a restart of the node the same run goes on",
+    )
+}
+
+fn no_workers(error: &NoWorkers) -> Fault {
+    match error {
+        NoWorkers::NobodyAlive { .. } | NoWorkers::Unreachable(_) => Fault::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no-workers",
+            error.to_string(),
+            "`swarmctl actor ls` shows the groups and the states of their members",
+        ),
+        NoWorkers::NotRecorded(error) => Fault::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "not-recorded",
+            error.clone(),
+            "look at the node's log and disk; after a restart of the node the same run goes on",
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ mod actors;
 mod cluster;
 mod conversations;
 mod events;
+mod journal;
 mod messages;
 mod node;
 mod platform;
@@ -31,6 +32,11 @@ pub use events::{
     DeadLetterDetail, DeadLetterSummary, DeadLettersAnswer, EventRecord, EventsAnswer, EventsQuery,
     LaggedRecord, PurgeAnswer, ReplayAnswer,
 };
+pub use journal::{
+    HistoryAnswer, HistoryEvent, HistoryQuery, JournalDamage, JournalEvent, JournalEventsAnswer,
+    JournalEventsQuery, JournalExportAnswer, JournalExportRequest, JournalHead, JournalHeadsAnswer,
+    JournalHeadsQuery, JournalReport, PastStateAnswer, StateQuery,
+};
 pub use messages::{CallAnswer, CallRequest, SendAnswer, SendRequest};
 pub use node::{
     ApiError, ErrorAnswer, LiveAnswer, NodeState, ReadyAnswer, StatusAnswer, Supervision, TreeNode,
@@ -40,4 +46,4 @@ pub use platform::{AmsAnswer, AmsEntry, DfAgentQuery, DfAnswer, DfEntry, DfQuery
 pub use tools::{
     McpServerSummary, ToolCallRecord, ToolCallsAnswer, ToolCallsQuery, ToolSummary, ToolsAnswer,
 };
-pub use work::{ChaosReport, ChaosRequest, JobAnswer, JobRequest};
+pub use work::{ChaosReport, ChaosRequest, JobAnswer, JobRequest, RunEnded};

@@ -77,6 +77,17 @@ pub struct JobRequest {
     /// How the worker is chosen: `contract-net` awards the job by bids; the least loaded unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
+    /// The durable run that the job belongs to: its result is recorded in the node's journal before it is told, and told again
+    /// when the same job is sent again, until the run is ended. A name; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+/// `DELETE /v1/runs/{run}`: the durable run has ended, and what was recorded of it is forgotten.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// Its name.
+    pub run: String,
 }
 
 /// The result of one job.

@@ -1,6 +1,7 @@
 //! From what the crates below know to what the API says.
 
 pub(in crate::api) mod conversations;
+mod journal;
 mod listing;
 mod tree;
 

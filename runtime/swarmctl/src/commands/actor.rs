@@ -1,5 +1,6 @@
-//! `actor ls | describe | send | call | kill | stop | restart | pause | resume`.
+//! `actor ls | describe | send | call | kill | stop | restart | pause | resume | history | state`.
 
+use super::past;
 use crate::cli::{Actor, ActorLs, ActorSort, Global, Say};
 use crate::client::NodeClient;
 use crate::confirm::confirm;
@@ -29,8 +30,14 @@ pub(crate) async fn run(
     output: Output,
     actor: &Actor,
 ) -> Result<ExitStatus, Stop> {
+    match actor {
+        Actor::History(asked) => return past::history(global, output, asked).await,
+        Actor::State(asked) => return past::state(global, output, asked).await,
+        _ => {}
+    }
     let client = NodeClient::new(global)?;
     match actor {
+        Actor::History(_) | Actor::State(_) => Ok(ExitStatus::Done),
         Actor::Ls(ls) => list(&client, output, ls).await,
         Actor::Describe { path } => describe(&client, output, path).await,
         Actor::Send(say) => send(&client, output, say).await,

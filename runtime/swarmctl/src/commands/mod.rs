@@ -18,6 +18,7 @@ pub(crate) mod mcp;
 mod membership;
 pub(crate) mod new;
 pub(crate) mod node;
+mod past;
 pub(crate) mod platform;
 mod reload;
 pub(crate) mod status;

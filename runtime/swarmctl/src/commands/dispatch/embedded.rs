@@ -1,22 +1,27 @@
 //! A node for the run alone: the tree of a manifest, without an API.
 
+use super::durable::not_recorded;
 use super::{Ended, How, Run};
 use crate::agent_threads::AgentThreads;
 use crate::behaviours::behaviours;
-use crate::cli::{Dispatch, DispatchProtocol};
-use crate::commands::{log, manifest};
+use crate::cli::{Dispatch, DispatchProtocol, NodeFlags};
+use crate::commands::{config, log, manifest};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::words::count;
 use std::convert::Infallible;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use swarm_actors::System;
 use swarm_actors::conversation::ProtocolRef;
 use swarm_protocols::Name;
 use swarm_runtime::api::types::NodeState;
-use swarm_runtime::dispatch::{BiddingWorkers, Desk, GroupWorkers};
+use swarm_runtime::data::DataFolder;
+use swarm_runtime::dispatch::{BiddingWorkers, Desk, DurableRun, GroupWorkers, Recovered, RunName};
+use swarm_runtime::manifest::Manifest;
 use swarm_runtime::node::{Node, NodeOptions};
 
 /// How long the tree's ordered stop may take: the jobs are done, or their results not wanted any more.
@@ -47,7 +52,10 @@ impl Embedded {
             Some(name) => name.value.clone(),
             None => Name::new(NAME).expect("it is a name"),
         };
-        let mut options = NodeOptions::new(name, manifest, behaviours(None)?);
+        let data = data_folder(asked, &manifest, &name)?;
+        let folder = data.as_ref().map(|data| data.path().to_owned());
+        let mut options = NodeOptions::new(name, manifest, behaviours(folder.as_deref())?);
+        options.data = folder;
         options.seed = asked.seed;
         let threads = AgentThreads::start()?;
         let node = {
@@ -102,6 +110,44 @@ impl Embedded {
         })
     }
 
+    /// The run in this node's journal: as an earlier process has left it, or new.
+    pub(super) async fn durable_run(
+        &self,
+        output: Output,
+        name: &RunName,
+    ) -> Result<Arc<DurableRun>, Failure> {
+        let journal = self.node.open_journal().await.map_err(|error| {
+            Failure::new(
+                ExitStatus::Refused,
+                "no-journal",
+                error.to_string(),
+                "if a node runs on that data folder, leave --manifest out and give --node; else swarmctl journal verify",
+            )
+        })?;
+        let name = name.clone();
+        let opened = tokio::task::spawn_blocking(move || DurableRun::open(journal, name));
+        let (run, recovered) = match opened.await {
+            Ok(opened) => opened.map_err(|error| not_recorded(&error))?,
+            Err(error) => {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    "not-recorded",
+                    error.to_string(),
+                    "swarmctl journal verify",
+                ));
+            }
+        };
+        if recovered != Recovered::default() {
+            output.note(&format!(
+                "going on with run {}: {} recorded, {} begun",
+                run.name(),
+                count(recovered.done, "result"),
+                count(recovered.begun, "more job")
+            ));
+        }
+        Ok(Arc::new(run))
+    }
+
     pub(super) async fn run(&self, run: Run<'_>) -> Ended {
         let system = self.node.system();
         let asked = run.asked;
@@ -148,6 +194,33 @@ impl Embedded {
             .map(|member| u64::from(member.info().restarts))
             .sum()
     }
+}
+
+/// The node's data folder, where it needs one: for a durable run, or because one is named.
+fn data_folder(
+    asked: &Dispatch,
+    manifest: &Manifest,
+    name: &Name,
+) -> Result<Option<DataFolder>, Failure> {
+    if !asked.durable && asked.data.is_none() {
+        return Ok(None);
+    }
+    let flags = NodeFlags {
+        data: asked.data.clone(),
+        name: Some(name.to_string()),
+        ..NodeFlags::default()
+    };
+    let settings = config::settings(&flags, manifest)?;
+    DataFolder::open(&settings.data.value)
+        .map(Some)
+        .map_err(|error| {
+            Failure::new(
+                ExitStatus::Refused,
+                "bad-data-folder",
+                error.to_string(),
+                error.next_step(),
+            )
+        })
 }
 
 /// How often dead letters are forgotten.

@@ -1,5 +1,6 @@
 //! `dispatch`: jobs to the workers of a group, one result each.
 
+mod durable;
 mod embedded;
 mod faults;
 mod progress;
@@ -15,17 +16,20 @@ use crate::failure::{Failure, Stop};
 use crate::output::Output;
 use crate::start::interrupted;
 use crate::words::{count, span_ms};
+use durable::Ceased;
 use remote::RemoteWorkers;
 use serde::Serialize;
 use sink::Sink;
-use source::Source;
+use source::{Earlier, Source};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use swarm_protocols::Name;
 use swarm_runtime::api::types::{ActorsAnswer, ActorsQuery};
-use swarm_runtime::dispatch::{self, Finished, NoWorkers, Progress, Settings, Stopped, Workers};
+use swarm_runtime::dispatch::{
+    DurableRun, Finished, NoWorkers, Progress, RunName, Settings, Stopped, Workers,
+};
 use tokio::sync::mpsc;
 use verify::Answers;
 
@@ -39,6 +43,8 @@ struct Run<'a> {
     source: Source,
     sink: Sink,
     finished: Finished,
+    /// The run in the journal of the node that this command runs.
+    recorded: Option<Arc<DurableRun>>,
 }
 
 /// How the run itself went; what it cost the workers is known to whoever runs them.
@@ -113,6 +119,7 @@ pub(crate) async fn run(
     let group = Name::new(&asked.to)
         .map_err(|error| Failure::usage(format!("--to {:?}: {error}", asked.to), "--to workers"))?;
     verify::check(&asked)?;
+    let run_name = durable::name_of(&asked)?;
     let source = Source::open(&asked)?;
     // The tree comes before the file of results: a manifest that cannot be used leaves that untouched.
     let host = match &asked.manifest {
@@ -121,26 +128,44 @@ pub(crate) async fn run(
         }
         None => Host::Remote(NodeClient::new(global)?),
     };
-    let ended = match Sink::open(&asked, output.format) {
-        Ok((sink, finished)) => {
-            let run = Run {
-                output,
-                asked: &asked,
-                source,
-                sink,
-                finished,
-            };
-            match &host {
-                Host::Embedded(node) => Ok(node.run(run).await),
-                Host::Remote(client) => at_node(client, run).await,
-            }
-        }
-        Err(failure) => Err(failure),
-    };
+    let ended = begin(output, &asked, &host, source, run_name.as_ref()).await;
     if let Host::Embedded(node) = host {
         node.stop().await;
     }
     conclude(output, &asked, ended?)
+}
+
+async fn begin(
+    output: Output,
+    asked: &Dispatch,
+    host: &Host,
+    source: Source,
+    run_name: Option<&RunName>,
+) -> Result<Ended, Failure> {
+    let recorded = match (host, run_name) {
+        (Host::Embedded(node), Some(name)) => Some(node.durable_run(output, name).await?),
+        (Host::Remote(_), _) | (_, None) => None,
+    };
+    let (sink, finished) = Sink::open(asked, output.format)?;
+    let run = Run {
+        output,
+        asked,
+        source,
+        sink,
+        finished,
+        recorded: recorded.clone(),
+    };
+    let mut ended = match host {
+        Host::Embedded(node) => node.run(run).await,
+        Host::Remote(client) => at_node(client, run, run_name).await?,
+    };
+    if matches!(ended.how, How::ToTheEnd)
+        && let Some(name) = run_name
+        && let Err(failure) = durable::end(host, recorded.as_deref(), name).await
+    {
+        ended.how = How::Failed(failure);
+    }
+    Ok(ended)
 }
 
 enum Host {
@@ -149,17 +174,14 @@ enum Host {
 }
 
 /// Has the jobs done by a node that runs already.
-async fn at_node(client: &NodeClient, run: Run<'_>) -> Result<Ended, Failure> {
+async fn at_node(
+    client: &NodeClient,
+    run: Run<'_>,
+    run_name: Option<&RunName>,
+) -> Result<Ended, Failure> {
     let asked = run.asked;
     let restarts_before = restarts_at(client, &asked.to).await?;
-    let workers = RemoteWorkers::new(
-        client,
-        &asked.to,
-        asked.attempts.get(),
-        asked.deadline,
-        asked.window as usize,
-        asked.protocol,
-    );
+    let workers = RemoteWorkers::new(client, asked, run_name);
     let faults = faults::Faults::start(client, asked).await?;
     let mut ended = tokio::select! {
         ended = run.execute(&workers) => ended,
@@ -203,6 +225,7 @@ impl Run<'_> {
             source,
             sink,
             finished,
+            recorded,
         } = self;
         if !finished.is_empty() {
             output.note(&format!(
@@ -221,16 +244,28 @@ impl Run<'_> {
         let not_text = source.not_text();
         let (give, entries) = mpsc::channel(1);
         let (results, taken) = mpsc::channel(RESULTS_WAITING);
+        let earlier = Earlier {
+            finished,
+            recorded: recorded.clone(),
+        };
         let feeder = {
             let skipped = Arc::clone(&skipped);
-            tokio::task::spawn_blocking(move || source::feed(source, &finished, &skipped, &give))
+            tokio::task::spawn_blocking(move || source::feed(source, &earlier, &skipped, &give))
         };
         let writer = tokio::task::spawn_blocking(move || sink.write(taken));
         let start = Instant::now();
+        let work = durable::work(
+            settings,
+            workers,
+            entries,
+            results,
+            &progress,
+            recorded.as_deref(),
+        );
         // Whichever ends first, the others are dropped here: the engine lets go of both channels, and the writer ends when it
         // has written what it got.
         let stopped = tokio::select! {
-            stopped = dispatch::run(settings, workers, entries, results, &progress) => Some(stopped),
+            stopped = work => Some(stopped),
             () = interrupted() => None,
             () = progress::draw(&progress, output, asked.out.is_none()) => None,
         };
@@ -244,6 +279,9 @@ impl Run<'_> {
             (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => How::NobodyReads,
             (_, Err(error)) => How::Failed(output_failed(asked, &error)),
             (None, Ok(())) => How::Interrupted,
+            (Some(Err(Ceased::NotRecorded(error))), Ok(())) => {
+                How::Failed(durable::not_recorded(&error))
+            }
             (Some(Ok(())), Ok(())) => match feeder
                 .await
                 .unwrap_or_else(|error| Err(io::Error::other(error)))
@@ -256,8 +294,10 @@ impl Run<'_> {
                     "check the input; with --out the same command goes on where this one stopped",
                 )),
             },
-            (Some(Err(Stopped::NoWorkers(why))), Ok(())) => How::Failed(no_workers(&why)),
-            (Some(Err(Stopped::NobodyReads)), Ok(())) => How::NobodyReads,
+            (Some(Err(Ceased::Engine(Stopped::NoWorkers(why)))), Ok(())) => {
+                How::Failed(no_workers(&why))
+            }
+            (Some(Err(Ceased::Engine(Stopped::NobodyReads))), Ok(())) => How::NobodyReads,
         };
         if let Some(not_text) = not_text {
             let not_text = not_text.load(Ordering::Relaxed);
@@ -335,7 +375,9 @@ fn conclude(output: Output, asked: &Dispatch, ended: Ended) -> Result<ExitStatus
         How::NobodyReads => return Err(Stop::NobodyReads),
         How::Failed(failure) => return Err(failure.into()),
         How::Interrupted => {
-            output.note(if asked.out.is_some() {
+            output.note(if asked.durable {
+                "interrupted: what is done is recorded; the same command goes on"
+            } else if asked.out.is_some() {
                 "interrupted: what is done is in the file; the same command goes on"
             } else {
                 "interrupted: jobs without a result were not done, or not to their end"

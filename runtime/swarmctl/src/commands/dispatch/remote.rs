@@ -1,6 +1,6 @@
 //! Workers of a node that is reached through its API.
 
-use crate::cli::DispatchProtocol;
+use crate::cli::{Dispatch, DispatchProtocol};
 use crate::client::NodeClient;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
@@ -9,12 +9,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm_runtime::dispatch::{End, FailureCode, Job, JobId, NoWorkers, Outcome, Report, Workers};
+use swarm_runtime::dispatch::{
+    End, FailureCode, Job, JobId, NoWorkers, Outcome, Report, RunName, Workers,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// How many jobs may be at the node at once: enough to keep its workers busy over a round trip, few enough for the
 /// connections to fit any limit on open files.
 const JOBS_IN_FLIGHT: usize = 64;
+
+/// How soon a node that is gone is looked for again; the wait grows up to the second value.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
 /// Has a node make the attempts. Each job is one request; its answer is final.
 pub(super) struct RemoteWorkers {
@@ -23,6 +29,10 @@ pub(super) struct RemoteWorkers {
     attempts: u32,
     deadline: Duration,
     protocol: Option<DispatchProtocol>,
+    /// The durable run that the jobs belong to.
+    run: Option<RunName>,
+    /// How long a durable run waits for a node that is gone.
+    patience: Duration,
     slots: Arc<Semaphore>,
     /// The failure that stopped the run, with its exit status and next step.
     failure: Mutex<Option<Failure>>,
@@ -38,6 +48,8 @@ struct Request<'a> {
     deadline_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     protocol: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -51,25 +63,40 @@ struct Answer {
 }
 
 impl RemoteWorkers {
-    pub(super) fn new(
-        client: &NodeClient,
-        group: &str,
-        attempts: u32,
-        deadline: Duration,
-        window: usize,
-        protocol: Option<DispatchProtocol>,
-    ) -> Self {
+    pub(super) fn new(client: &NodeClient, asked: &Dispatch, run: Option<&RunName>) -> Self {
         // The node ends every attempt by its deadline and has the last word on time; how often a job is started over because
         // its worker was killed is not bounded, so neither is this wait. A node that dies closes the connection.
         let patient = client.with_timeout(Duration::from_secs(365 * 24 * 3600));
         Self {
             client: patient,
-            group: group.to_owned(),
-            attempts,
-            deadline,
-            protocol,
-            slots: Arc::new(Semaphore::new(window.min(JOBS_IN_FLIGHT))),
+            group: asked.to.clone(),
+            attempts: asked.attempts.get(),
+            deadline: asked.deadline,
+            protocol: asked.protocol,
+            run: run.cloned(),
+            patience: asked.patience,
+            slots: Arc::new(Semaphore::new((asked.window as usize).min(JOBS_IN_FLIGHT))),
             failure: Mutex::new(None),
+        }
+    }
+
+    /// Sends one job. A durable run waits for a node that cannot be reached: it may be started again, and then answers what it
+    /// has recorded.
+    async fn post(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+        let mut pause = LOOK_AGAIN.0;
+        let mut gone_since: Option<Instant> = None;
+        loop {
+            let failure = match self.client.post::<Answer>("/v1/jobs", request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let is_gone = matches!(failure.code.as_str(), "unreachable" | "connection-lost");
+            let since = *gone_since.get_or_insert_with(Instant::now);
+            if self.run.is_none() || !is_gone || since.elapsed() >= self.patience {
+                return Err(failure);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOOK_AGAIN.1);
         }
     }
 
@@ -110,8 +137,9 @@ impl Workers for RemoteWorkers {
             protocol: self.protocol.map(|protocol| match protocol {
                 DispatchProtocol::ContractNet => "contract-net",
             }),
+            run: self.run.as_ref().map(RunName::as_str),
         };
-        match self.client.post::<Answer>("/v1/jobs", &request).await {
+        match self.post(&request).await {
             Ok(answer) => Ok(Report {
                 worker: answer.worker.as_deref().map(Arc::from),
                 attempts_before: answer.attempts.saturating_sub(1),

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use swarm_runtime::dispatch::{Entry, FileJobs, Finished, Globs, JobLines};
+use swarm_runtime::dispatch::{DurableRun, Entry, FileJobs, Finished, Globs, JobLines};
 use tokio::sync::mpsc;
 
 /// A batch is handed over when it has so many entries or bytes, or when more would have to be waited for. With one batch in
@@ -90,11 +90,19 @@ impl Iterator for Source {
     }
 }
 
+/// What is known of earlier runs' results.
+pub(super) struct Earlier {
+    /// Those in the file that results go to.
+    pub(super) finished: Finished,
+    /// Those in the journal of the node that this command runs.
+    pub(super) recorded: Option<Arc<DurableRun>>,
+}
+
 /// Reads entries and hands on those that have no result yet, until there are no more or nobody takes them. Blocks: runs on
 /// a thread of its own.
 pub(super) fn feed(
     mut source: Source,
-    finished: &Finished,
+    earlier: &Earlier,
     skipped: &AtomicU64,
     entries: &mpsc::Sender<Vec<Entry>>,
 ) -> io::Result<()> {
@@ -102,12 +110,16 @@ pub(super) fn feed(
     let mut bytes = 0;
     while let Some(entry) = source.next() {
         let entry = entry?;
-        if finished.contains(&entry) {
+        if earlier.finished.contains(&entry) {
             skipped.fetch_add(1, Ordering::Relaxed);
         } else {
+            let entry = match &earlier.recorded {
+                Some(run) => run.look(entry).map_err(io::Error::other)?,
+                None => entry,
+            };
             bytes += match &entry {
-                Entry::Job(job) => job.bytes(),
-                Entry::Bad(_) => size_of::<Entry>(),
+                Entry::Job(job) | Entry::Resumed(job, _) => job.bytes(),
+                Entry::Bad(_) | Entry::Known(_) => size_of::<Entry>(),
             };
             batch.push(entry);
         }

@@ -1,4 +1,7 @@
-//! `journal`: what operators do with the journal of a node that is stopped.
+//! `journal`: what operators do with the journal of a node that is stopped, and what they look at in that of one that runs.
+
+mod remote;
+mod rows;
 
 use crate::cli::{Global, Journal, JournalCommand};
 use crate::commands::config;
@@ -6,25 +9,38 @@ use crate::confirm::confirm;
 use crate::exit::ExitStatus;
 use crate::failure::{Failure, Stop};
 use crate::output::Output;
-use crate::table::{Align, Table};
 use crate::words::count;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use swarm_actors::journal::{
-    AppendError, Bounds, Damage, Head, Journal as _, JournalError, Recorded, Seq, StreamName,
+    AppendError, Bounds, Damage, Head, Journal as _, JournalError, Seq, StreamName,
 };
 use swarm_journal::tools::{self, ExportError, Report};
 use swarm_journal::{DiskJournal, Options, directory_in};
+use swarm_runtime::api::types::{JournalEvent, JournalHead};
+use swarm_runtime::data::DataFolder;
 use swarm_runtime::manifest::Manifest;
 
 /// What takes longer than this shows how far it is.
 const SILENT: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(global: &Global, output: Output, journal: &Journal) -> Result<ExitStatus, Stop> {
+pub(crate) async fn run(
+    global: &Global,
+    output: Output,
+    journal: &Journal,
+) -> Result<ExitStatus, Stop> {
+    // A node that is named is asked; a folder is looked into. Contexts and the environment name nodes for other commands.
+    if global.node.is_some() {
+        return remote::run(global, output, journal).await;
+    }
+    at_rest(global, output, journal)
+}
+
+/// Of a node that is stopped.
+fn at_rest(global: &Global, output: Output, journal: &Journal) -> Result<ExitStatus, Stop> {
     let directory = directory(journal)?;
     let bar = Bar::new(output);
     match &journal.command {
@@ -41,6 +57,14 @@ pub(crate) fn run(global: &Global, output: Output, journal: &Journal) -> Result<
             )
         }
         JournalCommand::Import { from } => {
+            // A folder that nodes take for their own.
+            if let Some(data) = directory.parent() {
+                DataFolder::open(data).map_err(|error| {
+                    let message = error.to_string();
+                    let next_step = error.next_step();
+                    Failure::new(ExitStatus::Refused, "bad-data-folder", message, next_step)
+                })?;
+            }
             let done = tools::import(from, &directory, &mut |d, a| bar.at(d, a));
             told(
                 output,
@@ -77,7 +101,7 @@ fn failed(directory: &Path, error: &JournalError) -> Failure {
         JournalError::InUse { .. } => (
             ExitStatus::Refused,
             "journal-in-use",
-            "stop the node that has it open".to_owned(),
+            "stop the node that has it open, or ask it with --node".to_owned(),
         ),
         JournalError::Vanished { .. } => (
             ExitStatus::NotFound,
@@ -109,6 +133,11 @@ fn failed(directory: &Path, error: &JournalError) -> Failure {
     Failure::new(exit, code, message, next_step)
 }
 
+/// The same, where the folder was told before.
+pub(super) fn stopped_failure(error: &JournalError) -> Failure {
+    failed(Path::new("the data folder"), error)
+}
+
 fn export_failed(directory: &Path, error: &ExportError) -> Failure {
     let (exit, code, next_step) = match error {
         ExportError::Journal(error) => return failed(directory, error),
@@ -132,7 +161,7 @@ fn export_failed(directory: &Path, error: &ExportError) -> Failure {
     Failure::new(exit, code, error.to_string(), next_step)
 }
 
-fn open(directory: &Path) -> Result<DiskJournal, Failure> {
+pub(super) fn open(directory: &Path) -> Result<DiskJournal, Failure> {
     // Looking must not make a journal where there is none.
     if !directory.join("log").is_dir() {
         let path = directory.to_owned();
@@ -203,19 +232,6 @@ fn verify_text(directory: &Path, report: &Report) -> String {
     text
 }
 
-fn head_json(head: &Head) -> Value {
-    json!({
-        "stream": head.stream.as_str(),
-        "last_seq": head.last_seq.0,
-        "truncated": head.truncated.0,
-        "last_batch": head.last_batch,
-        "hash": format!("{:08x}", head.hash),
-        "position": head.last_position.0,
-        "epoch": head.epoch.0,
-        "wake_at": head.wake_at_ms.map(time),
-    })
-}
-
 fn heads(output: Output, directory: &Path) -> Result<ExitStatus, Stop> {
     let journal = open(directory)?;
     let mut all: Vec<Head> = Vec::new();
@@ -228,67 +244,8 @@ fn heads(output: Output, directory: &Path) -> Result<ExitStatus, Stop> {
         }
         all.extend(page);
     }
-    let rows: Vec<Value> = all.iter().map(head_json).collect();
-    output.list(&rows, || {
-        let mut table = Table::new(&[
-            ("STREAM", Align::Left),
-            ("EVENTS", Align::Right),
-            ("TRUNCATED", Align::Right),
-            ("BATCHES", Align::Right),
-            ("HASH", Align::Left),
-        ]);
-        for head in &all {
-            table.row(vec![
-                head.stream.to_string(),
-                head.last_seq.to_string(),
-                head.truncated.to_string(),
-                head.last_batch.to_string(),
-                format!("{:08x}", head.hash),
-            ]);
-        }
-        table
-    })?;
-    Ok(ExitStatus::Done)
-}
-
-fn time(at_ms: u64) -> String {
-    i64::try_from(at_ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| at_ms.to_string(), |at| at.to_string())
-}
-
-fn event_json(event: &Recorded) -> Value {
-    json!({
-        "seq": event.seq.0,
-        "position": event.position.0,
-        "at": time(event.at_ms),
-        "epoch": event.epoch.0,
-        "type": event.data.type_id,
-        "version": event.data.version,
-        "command": event.command.map(|command| command.to_string()),
-        "tags": event.data.tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "bytes": event.data.payload.len(),
-        "payload": hex(&event.data.payload),
-        "text": std::str::from_utf8(&event.data.payload).ok(),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What is shown to people of a payload: as text where it is one.
-fn preview(bytes: &[u8]) -> String {
-    const SHOWN: usize = 32;
-    let is_text = std::str::from_utf8(bytes).is_ok_and(|text| !text.chars().any(char::is_control));
-    let start = &bytes[..bytes.len().min(SHOWN)];
-    let rest = if bytes.len() > SHOWN { "…" } else { "" };
-    if is_text {
-        format!("{}{rest}", String::from_utf8_lossy(start))
-    } else {
-        format!("0x{}{rest}", hex(start))
-    }
+    let all: Vec<JournalHead> = all.iter().map(JournalHead::from).collect();
+    rows::heads(output, &all)
 }
 
 fn show(
@@ -335,29 +292,8 @@ fn show(
         )
         .into());
     }
-    let rows: Vec<Value> = replay.events.iter().map(event_json).collect();
-    output.list(&rows, || {
-        let mut table = Table::new(&[
-            ("SEQ", Align::Right),
-            ("AT", Align::Left),
-            ("TYPE", Align::Right),
-            ("VERSION", Align::Right),
-            ("BYTES", Align::Right),
-            ("PAYLOAD", Align::Left),
-        ]);
-        for event in &replay.events {
-            table.row(vec![
-                event.seq.to_string(),
-                time(event.at_ms),
-                event.data.type_id.to_string(),
-                event.data.version.to_string(),
-                event.data.payload.len().to_string(),
-                preview(&event.data.payload),
-            ]);
-        }
-        table
-    })?;
-    Ok(ExitStatus::Done)
+    let events: Vec<JournalEvent> = replay.events.iter().map(JournalEvent::from).collect();
+    rows::events(output, &events)
 }
 
 fn told(output: Output, what: &str, to: &Path, done: tools::Exported) -> Result<ExitStatus, Stop> {
@@ -427,7 +363,7 @@ fn truncate(
             "swarmctl journal verify",
         ),
     })?;
-    output.document(&head_json(&head), || {
+    output.document(&JournalHead::from(&head), || {
         format!(
             "stream {name} is truncated up to event {}; its last is {}\n",
             head.truncated, head.last_seq
