@@ -257,6 +257,13 @@ impl<A: Agent> Turn<'_, A> {
         }
     }
 
+    /// How long a turn of this agent may take, from its begin on; none: as long as it likes. A turn that takes longer is cut
+    /// off and ends with `limit(turn-time)`.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.cell.plan().turn_deadline
+    }
+
     /// Asks another agent and waits for its answer, at most `within`. First commits what the turn has asked for so far; a
     /// crash from here on no longer undoes that. This agent handles nothing meanwhile. The turn's deadline goes on running.
     ///

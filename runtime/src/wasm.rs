@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use swarm_actors::System;
 use swarm_supervisors::ChildSpec;
+use swarm_tools::Tools;
 use swarm_wasm::{Class, Component, Digest, Grants, Host, Limits, LoadError, Messaging, Plan};
 
 /// The folder below a node's data folder.
@@ -81,9 +82,17 @@ impl Components for WasmAgents {
         agent: &manifest::Agent,
         wasm: &Wasm,
         system: &System,
+        tools: &Tools,
     ) -> Result<Vec<ChildSpec>, ConfigFault> {
         let (component, grants, limits) = self.load(wasm)?;
-        let plan = Plan::new(component, agent.config.to_string(), grants, limits);
+        for (pattern, arguments) in grants.tools.iter() {
+            tools.check_grant(pattern, arguments).map_err(|bad| {
+                let message = format!("{pattern}: {bad}");
+                fault("grants.tools", message, bad.suggestion)
+            })?;
+        }
+        let config = agent.config.to_string();
+        let plan = Plan::with_tools(component, config, grants, limits, Some(tools.clone()));
         Ok(specs_of(agent, "wasm", move || plan.agent(), system))
     }
 
@@ -168,7 +177,7 @@ fn grants_of(wasm: &Wasm) -> Grants {
         clock: stated.clock,
         random: stated.random,
         log: stated.log,
-        tools: stated.tools.iter().map(ToString::to_string).collect(),
+        tools: stated.tools.clone(),
         trapped: stated.trapped.clone(),
     }
 }

@@ -147,11 +147,54 @@ pub mod tools {
         host::tools::available()
     }
 
-    /// Calls a tool with an input in JSON, and waits.
+    /// Calls a tool with an input in JSON, and waits. What the turn has asked for so far stays buffered.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`]; docs/tools.md says which of them leave nothing done.
     pub fn call(name: &str, input: &str, options: &Options) -> Result<String, Error> {
         host::tools::call(name, input, options)
+    }
+
+    /// Calls a tool with an input that is a Rust type, and reads its answer as one.
+    ///
+    /// # Errors
+    /// As [`call`]; [`Error::Invalid`] for an input that has no form in JSON, [`Error::Failed`] for an answer of another form.
+    #[cfg(feature = "json")]
+    pub fn call_json<T: serde::de::DeserializeOwned>(
+        name: &str,
+        input: &impl serde::Serialize,
+        options: &Options,
+    ) -> Result<T, Error> {
+        let input = serde_json::to_string(input).map_err(|e| Error::Invalid(e.to_string()))?;
+        let answer = call(name, &input, options)?;
+        serde_json::from_str(&answer).map_err(|e| Error::Failed(e.to_string()))
+    }
+
+    impl Default for Options {
+        /// As long as the host lets it, and without a key.
+        fn default() -> Self {
+            Self {
+                within: None,
+                idempotency_key: None,
+            }
+        }
+    }
+
+    impl Options {
+        /// With an idempotency key: a call that is repeated with it (by the life after a crash, say) is done once.
+        #[must_use]
+        pub fn once(key: impl Into<String>) -> Self {
+            Self {
+                idempotency_key: Some(key.into()),
+                ..Self::default()
+            }
+        }
+
+        /// For so many milliseconds at most.
+        #[must_use]
+        pub fn within(mut self, milliseconds: u64) -> Self {
+            self.within = Some(milliseconds);
+            self
+        }
     }
 }

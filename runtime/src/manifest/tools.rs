@@ -7,8 +7,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 use swarm_protocols::Name;
-use swarm_tools::Limits;
+use swarm_tools::builtin::{KeyValue, Time};
+use swarm_tools::fetch::HttpFetch;
 use swarm_tools::mcp::{McpSpec, Reach};
+use swarm_tools::{Arguments, BadArguments, Limits, Tool};
 use toml::de::{DeTable, DeValue};
 
 /// How many calls of one tool, or of one server's tools, may run at once at most.
@@ -75,6 +77,18 @@ impl BuiltIn {
             Self::Time => "time",
             Self::KeyValue => "key-value",
             Self::HttpFetch => "http-fetch",
+        }
+    }
+
+    /// Whether a grant of it may have these arguments.
+    ///
+    /// # Errors
+    /// [`BadArguments`]: the first that it does not take, or lacks.
+    pub fn check_arguments(self, arguments: &Arguments) -> Result<(), BadArguments> {
+        match self {
+            Self::Time => Time::new().check_arguments(arguments),
+            Self::KeyValue => KeyValue::default().check_arguments(arguments),
+            Self::HttpFetch => HttpFetch::new().check_arguments(arguments),
         }
     }
 }

@@ -1,11 +1,15 @@
 //! What a manifest says about an agent whose code is a WebAssembly component.
 
+use super::json::from_toml;
 use super::problem::Problems;
-use super::reader::{Located, Section, type_of};
+use super::reader::{Located, Section, quoted, type_of};
+use super::tools::BuiltIn;
+use serde_json::Value;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 use swarm_protocols::{Name, Path};
+use swarm_tools::Arguments;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -83,8 +87,8 @@ pub struct Grants {
     pub random: bool,
     /// The log.
     pub log: bool,
-    /// Tools, by name.
-    pub tools: Vec<Name>,
+    /// Tools, and with which arguments.
+    pub tools: swarm_tools::Grants,
     /// Foreign imports, by prefix, that may be there and trap when they are called.
     pub trapped: Vec<String>,
 }
@@ -286,7 +290,7 @@ fn read_grants(mut table: Section<'_, '_>, problems: &mut Problems<'_>) -> Grant
     let messaging = table
         .section(problems, "messaging")
         .map(|table| read_messaging(table, problems));
-    let tools = table.names(problems, "tools");
+    let tools = read_tools(&mut table, problems);
     let trapped = texts(&mut table, problems, "trapped")
         .into_iter()
         .map(|text| text.value)
@@ -322,6 +326,47 @@ fn read_messaging(mut table: Section<'_, '_>, problems: &mut Problems<'_>) -> Me
         paths,
         groups,
     }
+}
+
+/// A list of names and patterns, or a table of them with the arguments of each.
+fn read_tools(table: &mut Section<'_, '_>, problems: &mut Problems<'_>) -> swarm_tools::Grants {
+    let mut grants = swarm_tools::Grants::new();
+    let key = table.key_of("tools");
+    let mut add =
+        |pattern: &str, arguments: Arguments, span: &Range<usize>, problems: &mut Problems<'_>| {
+            if let Some(tool) = BuiltIn::ALL.into_iter().find(|tool| tool.name() == pattern)
+                && let Err(bad) = tool.check_arguments(&arguments)
+            {
+                let message = format!("{pattern}: {bad}");
+                problems.note(span, key.clone(), message, bad.suggestion);
+            }
+            match grants.clone().with_arguments(pattern, arguments) {
+                Ok(more) => grants = more,
+                Err(bad) => problems.note(span, key.clone(), bad.to_string(), None),
+            }
+        };
+    match table.get("tools").map(Spanned::get_ref) {
+        Some(DeValue::Table(named)) => {
+            for (pattern, value) in Section::entries(named) {
+                let key = format!("{}.{}", table.key_of("tools"), quoted(pattern.get_ref()));
+                match from_toml(value, &key, problems) {
+                    Value::Object(arguments) => {
+                        add(pattern.get_ref(), arguments, &value.span(), problems);
+                    }
+                    _ => {
+                        let message = "expected a table of arguments; without any: {}";
+                        problems.note(&value.span(), key, message, None);
+                    }
+                }
+            }
+        }
+        _ => {
+            for pattern in texts(table, problems, "tools") {
+                add(&pattern.value, Arguments::new(), &pattern.span, problems);
+            }
+        }
+    }
+    grants
 }
 
 /// A list of texts.

@@ -302,8 +302,8 @@ impl Node {
         if tree::has_durable(&manifest.root, behaviours) {
             durable::open(behaviours, self.0.data.as_deref()).await?;
         }
-        let spec =
-            tree::spec_of(&manifest.root, behaviours, system).map_err(|bad| bad.to_string())?;
+        let spec = tree::spec_of(&manifest.root, behaviours, system, self.tools())
+            .map_err(|bad| bad.to_string())?;
         match system.start_tree(spec).await {
             Ok(root) => {
                 *self.0.root.lock() = Some(root);

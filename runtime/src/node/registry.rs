@@ -16,6 +16,7 @@ use swarm_actors::{Agent, AgentSpec, MailboxOptions, Placement, System};
 use swarm_journal::DiskJournal;
 use swarm_protocols::Name;
 use swarm_supervisors::ChildSpec;
+use swarm_tools::Tools;
 
 /// The behaviours that a program has. Made once, at its start, and handed to the node; nothing is registered behind its back.
 ///
@@ -59,7 +60,8 @@ pub trait Components: Send + Sync {
     /// [`ConfigFault`] when they do not fit; says how many do.
     fn reserve(&self, agents: &BTreeMap<Class, u64>) -> Result<(), ConfigFault>;
 
-    /// Compiles an agent's component and gives its child specs. May block for seconds.
+    /// Compiles an agent's component and gives its child specs. Its agents call the node's `tools`, as far as they are granted.
+    /// May block for seconds.
     ///
     /// # Errors
     /// [`ConfigFault`] when the component cannot be run.
@@ -68,6 +70,7 @@ pub trait Components: Send + Sync {
         agent: &manifest::Agent,
         wasm: &Wasm,
         system: &System,
+        tools: &Tools,
     ) -> Result<Vec<ChildSpec>, ConfigFault>;
 
     /// Compiles a component and checks its types, as a start would.
@@ -400,10 +403,11 @@ impl Behaviours {
         &self,
         agent: &manifest::Agent,
         system: &System,
+        tools: &Tools,
     ) -> Result<Vec<ChildSpec>, ConfigFault> {
         let behaviour = match &agent.code {
             Code::Native(behaviour) => behaviour,
-            Code::Wasm(wasm) => return self.components()?.specs(agent, wasm, system),
+            Code::Wasm(wasm) => return self.components()?.specs(agent, wasm, system, tools),
         };
         match self.known.get(behaviour.as_str()) {
             Some(known) => known.factory.specs(agent, system, self.durability.get()),

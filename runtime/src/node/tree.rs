@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use swarm_actors::System;
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{ChildSpec, SupervisorSpec};
+use swarm_tools::Tools;
 
 /// An agent whose behaviour does not take its configuration after all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,9 +25,11 @@ pub(super) fn spec_of(
     supervisor: &Supervisor,
     behaviours: &Behaviours,
     system: &System,
+    tools: &Tools,
 ) -> Result<SupervisorSpec, BadAgent> {
     let specs = |agent: &Agent| {
-        behaviours.specs(agent, system).map_err(|fault| BadAgent {
+        let specs = behaviours.specs(agent, system, tools);
+        specs.map_err(|fault| BadAgent {
             path: agent.path.clone(),
             fault,
         })
@@ -39,7 +42,7 @@ pub(super) fn spec_of(
                 match child {
                     Child::Agent(agent) => children.extend(specs(agent)?),
                     Child::Supervisor(inner) => {
-                        let spec = spec_of(inner, behaviours, system)?;
+                        let spec = spec_of(inner, behaviours, system, tools)?;
                         let id = inner.path.name().expect("only the root has no name");
                         children.push(with_policy(ChildSpec::supervisor(id, spec), &inner.child));
                     }

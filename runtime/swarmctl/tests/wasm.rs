@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{file, folder, run, run_with_stdin};
+use common::{Node, file, folder, run, run_with_stdin};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -208,6 +208,67 @@ fn what_is_no_component_is_refused_soon_and_with_its_kind() {
             assert!(error.contains(what), "{error}");
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{path}");
+    }
+}
+
+#[test]
+fn a_guest_calls_the_nodes_tools_as_far_as_its_manifest_grants_them() {
+    let folder = folder();
+    let text = format!(
+        "[tool.time]\n[tool.key-value]\n[tool.http-fetch]\n[agent.\"/clerk\"]\nwasm = {:?}\n\
+         [agent.\"/clerk\".grants]\nmessaging = {{}}\n\
+         [agent.\"/clerk\".grants.tools]\ntime = {{}}\nhttp-fetch = {{ hosts = [\"example.com\"] }}\n",
+        at("examples/guests/clerk/clerk.wasm")
+    );
+    let node = Node::up(&[&file(&folder, "swarm.toml", &text)]);
+    let ask = |order: Value| node.run(&["actor", "call", "/clerk", &order.to_string()]);
+    let said = ask(json!({})).expect(0);
+    assert!(said.stdout.contains(r#"["http-fetch","time"]"#), "{said:?}");
+    let said = ask(json!({"tool": "time", "input": {}})).expect(0);
+    assert!(said.stdout.contains("unix_ms"), "{said:?}");
+    let keys = json!({"tool": "key-value", "input": {"do": "keys"}});
+    let said = ask(keys);
+    assert!(format!("{said:?}").contains("Denied"), "{said:?}");
+    // Granted, but not that host.
+    let fetch = json!({"tool": "http-fetch", "input": {"url": "https://example.org/"}});
+    assert!(format!("{:?}", ask(fetch)).contains("Denied"));
+    let calls = node.run(&["tool", "calls", "-o", "json"]).expect(0).stdout;
+    for outcome in ["\"done\"", "\"denied\""] {
+        assert!(calls.contains(outcome), "{calls}");
+    }
+    assert!(calls.contains("\"/clerk\""), "{calls}");
+}
+
+#[test]
+fn a_grant_of_a_tool_with_arguments_that_it_does_not_take_is_a_mistake_with_its_place() {
+    let folder = folder();
+    let manifest = |tools: &str| {
+        let text = format!(
+            "[agent.\"/clerk\"]\nwasm = {:?}\ngrants = {{ messaging = {{}}, tools = {tools} }}\n",
+            at("examples/guests/clerk/clerk.wasm")
+        );
+        let manifest = file(&folder, "swarm.toml", &text);
+        run(&["validate", &manifest, "-o", "json"])
+    };
+    manifest(r#"["time", "files/*"]"#).expect(0);
+    manifest(r#"{ time = {}, http-fetch = { hosts = ["example.com"] } }"#).expect(0);
+    for (tools, what) in [
+        (r#"{ http-fetch = { host = "example.com" } }"#, "host"),
+        (r#"["http-fetch"]"#, "hosts"),
+        (r#"{ time = { zone = "utc" } }"#, "zone"),
+        (r#"["files*"]"#, "star"),
+        (r#"["time", "time"]"#, "twice"),
+        (r#"{ time = true }"#, "table of arguments"),
+        ("[]", "swarm:agent/tools@0.1.0"),
+    ] {
+        let failure = manifest(tools).expect(7).failure();
+        let mut problems = failure["problems"].as_array().unwrap().iter();
+        let problem = problems.find(|problem| problem.to_string().contains(what));
+        let line = if tools == "[]" { 2 } else { 3 };
+        assert_eq!(
+            problem.unwrap_or_else(|| panic!("{tools}: {failure}"))["line"],
+            line
+        );
     }
 }
 

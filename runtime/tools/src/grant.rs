@@ -11,7 +11,7 @@ pub type Arguments = Map<String, Value>;
 ///
 /// Where more than one pattern matches a name, the closest one alone counts: a name before any beginning, a longer
 /// beginning before a shorter one. Arguments are never added up.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     list: Vec<(ToolPattern, Arguments)>,
 }

@@ -6,31 +6,48 @@ use crate::kept::{self, Stores};
 use crate::life::{Life, Moment};
 use crate::limits::Limits;
 use crate::sandbox::{Effect, Seat};
-use crate::upgrade::{Fallback, Order, UpgradeError, Upgraded};
+use crate::shadow::{Entry, Shadow};
+use crate::trial::Trial;
+use crate::upgrade::{Fallback, Order, Running, Settlement};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_actors::{Agent, EndWith, Failure, Init, Message, TimerId, Turn};
 use swarm_protocols::{AclMessage, ExitReason, Limit, Path, Performative};
+use swarm_tools::{Access, Caller, Tools};
 use tokio::time::Instant;
 
 /// What all lives of all agents of one spec have in common.
 pub struct Plan {
     component: Component,
-    config: String,
+    pub(crate) config: String,
     grants: Arc<Grants>,
     limits: Arc<Limits>,
+    tools: Option<Tools>,
     stores: Mutex<Stores>,
     /// The code of agents that were upgraded, by path.
-    upgraded: Mutex<BTreeMap<Path, Component>>,
+    pub(crate) upgraded: Mutex<BTreeMap<Path, Running>>,
 }
 
 impl Plan {
     /// A plan. `config` is the JSON object that `on-start` gets.
     #[must_use]
     pub fn new(component: Component, config: String, grants: Grants, limits: Limits) -> Arc<Self> {
+        Self::with_tools(component, config, grants, limits, None)
+    }
+
+    /// A plan for agents that call tools of this registry, as far as their grants go. Without one every call is denied.
+    #[must_use]
+    pub fn with_tools(
+        component: Component,
+        config: String,
+        grants: Grants,
+        limits: Limits,
+        tools: Option<Tools>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            tools,
             component,
             config,
             grants: Arc::new(grants),
@@ -40,6 +57,14 @@ impl Plan {
         })
     }
 
+    /// What the agent at `path` may do with the tools, if anything.
+    fn access(&self, path: &Path) -> Option<Access> {
+        let tools = self.tools.as_ref()?;
+        let granted = &self.grants.tools;
+        let caller = Caller::agent(path);
+        (!granted.is_empty()).then(|| Access::new(tools.clone(), caller, granted.clone()))
+    }
+
     /// The behaviour of one life.
     #[must_use]
     pub fn agent(self: &Arc<Self>) -> GuestAgent {
@@ -47,7 +72,28 @@ impl Plan {
             plan: self.clone(),
             life: None,
             fallback: None,
+            trial: None,
+            shadow: None,
             timers: BTreeMap::new(),
+        }
+    }
+
+    /// What the next life of the agent at `path` runs, and what counts its turns if the code is new. Called once for each life.
+    fn code_of(&self, path: &Path) -> (Component, Option<Arc<Trial>>) {
+        let mut upgraded = self.upgraded.lock();
+        let Some(running) = upgraded.get_mut(path) else {
+            return (self.component.clone(), None);
+        };
+        match &running.held {
+            Some(held) if !held.trial.life() => {
+                let before = held.before.clone();
+                *running = Running::settled(before.clone());
+                (before, None)
+            }
+            held => {
+                let trial = held.as_ref().map(|held| held.trial.clone());
+                (running.component.clone(), trial)
+            }
         }
     }
 }
@@ -63,6 +109,8 @@ pub enum GuestMessage {
     },
     /// It is to run other code; see [`upgrade`](crate::upgrade()).
     Upgrade(Box<Order>),
+    /// What is to become of code that it was given; see [`deployment`](crate::deployment).
+    Settle(Box<Settlement>),
 }
 
 impl Message for GuestMessage {
@@ -72,7 +120,7 @@ impl Message for GuestMessage {
                 timer: *timer,
                 tag: *tag,
             }),
-            Self::Upgrade(_) => None,
+            Self::Upgrade(_) | Self::Settle(_) => None,
         }
     }
 }
@@ -82,34 +130,40 @@ impl Message for GuestMessage {
 /// Each life has a store and an instance of its own, made in `init` and dropped with the life. An error that the guest returns
 /// ends it with `error`, a trap with `panic`, a breach of its limits with `limit(which)`.
 pub struct GuestAgent {
-    plan: Arc<Plan>,
-    life: Option<Life>,
-    /// The code before the last upgrade, while that is on probation.
-    fallback: Option<Box<Fallback>>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) life: Option<Life>,
+    /// The code before the last upgrade, while there may be a way back to it.
+    pub(crate) fallback: Option<Box<Fallback>>,
+    /// Counts the turns of new code.
+    pub(crate) trial: Option<Arc<Trial>>,
+    /// New code that follows this one.
+    pub(crate) shadow: Option<Box<Shadow>>,
     /// The guest's timers that are set: the runtime's name for each, and whether it fires again.
-    timers: BTreeMap<u64, (TimerId, bool)>,
+    pub(crate) timers: BTreeMap<u64, (TimerId, bool)>,
 }
 
-fn ended(reason: ExitReason) -> Failure {
+pub(crate) fn ended(reason: ExitReason) -> Failure {
     Box::new(EndWith(reason))
 }
 
-fn moment(turn: &Turn<'_, GuestAgent>) -> Moment {
+pub(crate) fn moment(turn: &Turn<'_, GuestAgent>) -> Moment {
+    let now = Instant::now();
     Moment {
-        now: Instant::now(),
+        now,
         now_ms: turn.system().wall_ms(),
         random: turn.random(),
+        deadline: turn.deadline().and_then(|within| now.checked_add(within)),
     }
 }
 
 impl GuestAgent {
-    fn life(&mut self) -> Result<&mut Life, Failure> {
+    pub(crate) fn life(&mut self) -> Result<&mut Life, Failure> {
         let missing = || ended(ExitReason::error_text("the guest was not started"));
         self.life.as_mut().ok_or_else(missing)
     }
 
     /// Hands what the guest has asked for in this turn to the runtime, in its order.
-    fn commit(&mut self, turn: &mut Turn<'_, Self>) -> Result<(), Failure> {
+    pub(crate) fn commit(&mut self, turn: &mut Turn<'_, Self>) -> Result<(), Failure> {
         let sandbox = self.life()?.sandbox();
         let mut effects = std::mem::take(&mut sandbox.turn.effects);
         let draft = std::mem::take(&mut sandbox.turn.draft);
@@ -164,43 +218,38 @@ impl GuestAgent {
     }
 }
 
-/// What a guest is entered for.
-#[derive(Clone)]
-enum Entry {
-    Message(Arc<AclMessage>),
-    Timer { timer: u64, tag: u64 },
-}
-
 impl GuestAgent {
     /// One turn of the guest. Code on probation that fails is replaced by the code before it, which does the turn again.
     async fn enter(&mut self, turn: &mut Turn<'_, Self>, entry: Entry) -> Result<(), Failure> {
-        let again = self.fallback.is_some().then(|| entry.clone());
-        match (self.enter_once(turn, entry).await, again) {
+        let moment = moment(turn);
+        let is_on_probation = self.fallback.as_ref().is_some_and(|code| code.left > 0);
+        let again = is_on_probation.then(|| entry.clone());
+        let followed = self.shadow.is_some().then(|| entry.clone());
+        match (self.enter_counted(moment, entry).await, again) {
             (Ok(()), _) => self.count_probation(turn),
             (Err(reason), None) => return Err(ended(reason)),
             (Err(reason), Some(entry)) => {
                 self.roll_back(turn, &reason);
-                self.enter_once(turn, entry).await.map_err(ended)?;
+                self.enter_counted(moment, entry).await.map_err(ended)?;
             }
+        }
+        if let Some(entry) = followed {
+            self.be_followed(entry, moment).await;
         }
         self.commit(turn)
     }
 
-    async fn enter_once(
-        &mut self,
-        turn: &mut Turn<'_, Self>,
-        entry: Entry,
-    ) -> Result<(), ExitReason> {
-        let moment = moment(turn);
+    async fn enter_counted(&mut self, moment: Moment, entry: Entry) -> Result<(), ExitReason> {
         let missing = || ExitReason::error_text("the guest was not started");
         let life = self.life.as_mut().ok_or_else(missing)?;
-        match entry {
-            Entry::Message(message) => life.on_message(message, moment).await,
-            Entry::Timer { timer, tag } => life.on_timer(timer, tag, moment).await,
+        let ended = entry.into(life, moment).await;
+        if let Some(trial) = &self.trial {
+            trial.turn(moment.now.elapsed(), ended.is_ok());
         }
+        ended
     }
 
-    fn seat(&self, turn: &Turn<'_, Self>) -> Seat {
+    pub(crate) fn seat(&self, turn: &Turn<'_, Self>) -> Seat {
         Seat {
             limits: self.plan.limits.clone(),
             grants: self.plan.grants.clone(),
@@ -208,112 +257,8 @@ impl GuestAgent {
             path: turn.path().clone(),
             aid: turn.aid(),
             kept: self.plan.stores.lock().of(turn.path(), turn.system()),
+            tools: self.plan.access(turn.path()),
         }
-    }
-
-    /// Changes to other code, or says why not. An error when the old code did not survive being asked for its state.
-    async fn upgrade(
-        &mut self,
-        turn: &mut Turn<'_, Self>,
-        component: Component,
-        probation: u32,
-    ) -> Result<Result<Upgraded, UpgradeError>, Failure> {
-        let begun = Instant::now();
-        let asked = moment(turn);
-        let old = self.life()?;
-        let state = match old.snapshot(asked).await {
-            Ok(state) => state,
-            Err(reason) => {
-                old.is_whole().map_err(|_| ended(reason.clone()))?;
-                return Ok(Err(UpgradeError::Snapshot(reason)));
-            }
-        };
-        let (timers, timer_last) = (old.sandbox().timers, old.sandbox().timer_last);
-        let from = old.component().inspection().digest;
-        let seat = self.seat(turn);
-        let mut new = match Life::begin(&component, seat, moment(turn)).await {
-            Ok(new) => new,
-            Err(reason) => return Ok(Err(UpgradeError::Start(reason))),
-        };
-        new.sandbox().timers = timers;
-        new.sandbox().timer_last = timer_last;
-        if let Err(reason) = new.on_start(&self.plan.config).await {
-            return Ok(Err(UpgradeError::Start(reason)));
-        }
-        if let Err(reason) = new.restore(&state).await {
-            return Ok(Err(UpgradeError::Restore(reason)));
-        }
-        let old = self.life.replace(new);
-        self.fallback = old.map(|life| {
-            Box::new(Fallback {
-                life,
-                left: probation,
-                timer_last,
-            })
-        });
-        self.commit(turn)?;
-        if probation == 0 {
-            self.promote(turn);
-        }
-        Ok(Ok(Upgraded {
-            from,
-            to: component.inspection().digest,
-            state_version: state.version,
-            state_bytes: state.bytes.len(),
-            pause: begun.elapsed(),
-        }))
-    }
-
-    /// A turn of code on probation went well.
-    fn count_probation(&mut self, turn: &mut Turn<'_, Self>) {
-        if let Some(fallback) = &mut self.fallback {
-            fallback.left = fallback.left.saturating_sub(1);
-            if fallback.left == 0 {
-                self.promote(turn);
-            }
-        }
-    }
-
-    /// The new code is the agent's code from now on.
-    fn promote(&mut self, turn: &mut Turn<'_, Self>) {
-        self.fallback = None;
-        if let Some(life) = &self.life {
-            let component = life.component().clone();
-            let digest = component.inspection().digest.to_string();
-            let path = turn.path().clone();
-            self.plan.upgraded.lock().insert(path.clone(), component);
-            turn.system()
-                .publish_custom(Some(path), "upgrade-kept", &digest);
-        }
-    }
-
-    /// Takes the code before the upgrade, with its state; timers that the new code had set are gone.
-    fn roll_back(&mut self, turn: &mut Turn<'_, Self>, reason: &ExitReason) {
-        let Some(mut fallback) = self.fallback.take() else {
-            return;
-        };
-        let late: Vec<u64> = self
-            .timers
-            .range(fallback.timer_last + 1..)
-            .map(|(id, _)| *id)
-            .collect();
-        let mut timer_last = fallback.timer_last;
-        for id in late {
-            timer_last = timer_last.max(id);
-            if let Some((timer, _)) = self.timers.remove(&id) {
-                turn.cancel(timer);
-            }
-        }
-        let timers = u32::try_from(self.timers.len()).unwrap_or(u32::MAX);
-        let sandbox = fallback.life.sandbox();
-        sandbox.timers = timers;
-        // A timer that has fired already does not come to the old code under another's name.
-        sandbox.timer_last = timer_last;
-        self.life = Some(fallback.life);
-        let (path, reason) = (turn.path().clone(), reason.to_string());
-        tracing::warn!(%path, %reason, "an upgrade is rolled back");
-        turn.system()
-            .publish_custom(Some(path), "upgrade-rolled-back", &reason);
     }
 }
 
@@ -321,8 +266,8 @@ impl Agent for GuestAgent {
     type Message = GuestMessage;
 
     async fn init(&mut self, turn: &mut Turn<'_, Self>) -> Result<Init, Failure> {
-        let upgraded = self.plan.upgraded.lock().get(turn.path()).cloned();
-        let component = upgraded.unwrap_or_else(|| self.plan.component.clone());
+        let (component, trial) = self.plan.code_of(turn.path());
+        self.trial = trial;
         let begun = Life::begin(&component, self.seat(turn), moment(turn)).await;
         let plan = self.plan.clone();
         let life = self.life.insert(begun.map_err(ended)?);
@@ -344,16 +289,8 @@ impl Agent for GuestAgent {
                 }
                 self.enter(turn, Entry::Timer { timer, tag }).await
             }
-            GuestMessage::Upgrade(order) => {
-                let Order {
-                    component,
-                    probation,
-                    reply,
-                } = *order;
-                let outcome = self.upgrade(turn, component, probation).await?;
-                turn.reply(reply, outcome);
-                Ok(())
-            }
+            GuestMessage::Upgrade(order) => self.obey(turn, *order).await,
+            GuestMessage::Settle(settlement) => self.settle(turn, *settlement).await,
         }
     }
 
@@ -383,6 +320,7 @@ impl Agent for GuestAgent {
                 now: Instant::now(),
                 now_ms: life.sandbox().turn.now_ms,
                 random: life.sandbox().turn.random,
+                deadline: None,
             };
             // What it says and what it asks for here goes nowhere: there is no turn to commit.
             if let Err(reason) = life.on_stop(&reason.to_string(), moment).await {

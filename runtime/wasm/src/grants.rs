@@ -20,8 +20,8 @@ pub struct Grants {
     pub random: bool,
     /// The node's log.
     pub log: bool,
-    /// The tools that it may call, by name.
-    pub tools: BTreeSet<String>,
+    /// The tools that it may call, and with which arguments.
+    pub tools: swarm_tools::Grants,
     /// Foreign imports that may be there, by prefix, such as `wasi:`. Each of their functions traps when it is called.
     pub trapped: Vec<String>,
 }
@@ -51,7 +51,7 @@ impl Grants {
             clock: true,
             random: true,
             log: true,
-            tools: BTreeSet::new(),
+            tools: swarm_tools::Grants::new(),
             trapped: Vec::new(),
         }
     }

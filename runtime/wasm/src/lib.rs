@@ -12,9 +12,11 @@ mod agent;
 mod bindings;
 mod cache;
 mod capacity;
+mod change;
 mod class;
 mod compile;
 mod convert;
+pub mod deployment;
 mod digest;
 mod engine;
 mod grants;
@@ -25,7 +27,10 @@ mod kept;
 mod life;
 mod limits;
 mod sandbox;
+mod shadow;
+mod tools;
 mod trap;
+mod trial;
 mod upgrade;
 
 pub use agent::{GuestAgent, GuestMessage, Plan};
@@ -39,4 +44,5 @@ pub use inspect::{
     COMPONENT_BYTES_MAX, Inspection, InvalidComponent, World, inspect, inspect_file,
 };
 pub use limits::Limits;
-pub use upgrade::{Order, PROBATION_TURNS_DEFAULT, UpgradeError, Upgraded, upgrade};
+pub use trial::Observed;
+pub use upgrade::{Order, PROBATION_TURNS_DEFAULT, Settlement, UpgradeError, Upgraded, upgrade};

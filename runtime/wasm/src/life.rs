@@ -12,10 +12,13 @@ use tokio::time::Instant;
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 /// What a turn begins with.
+#[derive(Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) now: Instant,
     pub(crate) now_ms: u64,
     pub(crate) random: u64,
+    /// When the turn is cut off.
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// A guest that is alive. After a call that failed it must be dropped: nothing can enter it again.
@@ -154,7 +157,7 @@ fn said<T>(result: Result<T, String>) -> Result<T, ExitReason> {
 /// Gives the next call its time, fuel and inputs.
 fn prepare(store: &mut Store<Sandbox>, message: Option<Arc<AclMessage>>, moment: Moment) {
     let sandbox = store.data_mut();
-    sandbox.begin(message, moment.now, moment.now_ms, moment.random);
+    sandbox.begin(message, moment);
     sandbox.engine.wind();
     let limits = sandbox.limits.clone();
     store.set_epoch_deadline(1);

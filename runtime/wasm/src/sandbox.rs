@@ -3,11 +3,14 @@
 use crate::bindings::swarm::agent::types::Error;
 use crate::grants::Grants;
 use crate::kept::{Draft, Store};
+use crate::life::Moment;
 use crate::limits::Limits;
 use crate::trap::Breach;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use swarm_actors::{AnyRef, WeakSystem};
 use swarm_protocols::{AclMessage, Limit, Path};
+use swarm_tools::Access;
 use tokio::time::Instant;
 use wasmtime::ResourceLimiter;
 
@@ -27,6 +30,13 @@ pub(crate) enum Effect {
     Cancel(u64),
 }
 
+/// A call of a tool, and what came of it.
+pub(crate) struct ToolCall {
+    pub(crate) name: String,
+    pub(crate) input: String,
+    pub(crate) answer: Result<String, Error>,
+}
+
 /// The data of an agent's store.
 pub(crate) struct Sandbox {
     pub(crate) limits: Arc<Limits>,
@@ -35,7 +45,13 @@ pub(crate) struct Sandbox {
     pub(crate) path: Path,
     pub(crate) aid: swarm_protocols::Aid,
     pub(crate) kept: Store,
+    /// The node's tools, as far as they are granted; none where it has none for guests.
+    pub(crate) tools: Option<Access>,
     pub(crate) turn: TurnState,
+    /// Whether what tools answer is noted, for a shadow.
+    pub(crate) records_tools: bool,
+    /// Of a shadow: what tools have answered to the code that it follows. A shadow calls none itself and logs nothing.
+    pub(crate) replayed: Option<VecDeque<ToolCall>>,
     /// How many timers are set; the agent keeps it.
     pub(crate) timers: u32,
     pub(crate) timer_last: u64,
@@ -56,8 +72,14 @@ pub(crate) struct TurnState {
     pub(crate) bytes: u64,
     pub(crate) now_ms: u64,
     pub(crate) random: u64,
+    /// When it is cut off.
+    pub(crate) deadline: Option<Instant>,
     /// The bytes of the store as the turn found it, once somebody has asked.
     pub(crate) kept_bytes: Option<u64>,
+    /// The calls of tools, where they are noted.
+    pub(crate) tool_calls: Vec<ToolCall>,
+    /// The timers as the turn found them.
+    timers_at_begin: (u32, u64),
     /// Steps of a millisecond that it has run.
     pub(crate) ticks: u64,
     refusals: u32,
@@ -111,6 +133,7 @@ pub(crate) struct Seat {
     pub(crate) path: Path,
     pub(crate) aid: swarm_protocols::Aid,
     pub(crate) kept: Store,
+    pub(crate) tools: Option<Access>,
 }
 
 impl Sandbox {
@@ -124,7 +147,10 @@ impl Sandbox {
             path: seat.path,
             aid: seat.aid,
             kept: seat.kept,
+            tools: seat.tools,
             turn: TurnState::default(),
+            records_tools: false,
+            replayed: None,
             timers: 0,
             timer_last: 0,
             engine,
@@ -132,13 +158,13 @@ impl Sandbox {
     }
 
     /// Begins a turn: nothing of the last one is left.
-    pub(crate) fn begin(
-        &mut self,
-        message: Option<Arc<AclMessage>>,
-        now: Instant,
-        now_ms: u64,
-        random: u64,
-    ) {
+    pub(crate) fn begin(&mut self, message: Option<Arc<AclMessage>>, moment: Moment) {
+        let Moment {
+            now,
+            now_ms,
+            random,
+            deadline,
+        } = moment;
         let mut effects = std::mem::take(&mut self.turn.effects);
         effects.clear();
         self.turn = TurnState {
@@ -146,10 +172,25 @@ impl Sandbox {
             effects,
             now_ms,
             random,
+            deadline,
+            timers_at_begin: (self.timers, self.timer_last),
             ..TurnState::default()
         };
         self.sends.fill(now);
         self.log.fill(now);
+    }
+
+    pub(crate) fn timers_at_begin(&self) -> u32 {
+        self.turn.timers_at_begin.0
+    }
+
+    pub(crate) fn timer_last_at_begin(&self) -> u64 {
+        self.turn.timers_at_begin.1
+    }
+
+    /// Makes it a shadow's, with the tools' answers of the next turn.
+    pub(crate) fn replay(&mut self, calls: Vec<ToolCall>) {
+        self.replayed = Some(calls.into());
     }
 
     /// One more step of a millisecond; an error when that is more than a turn may have.

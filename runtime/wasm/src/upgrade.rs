@@ -9,6 +9,8 @@ use crate::agent::GuestMessage;
 use crate::digest::Digest;
 use crate::host::Component;
 use crate::life::Life;
+use crate::trial::Trial;
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_actors::{AnyRef, ReplyTo};
 use swarm_protocols::{ExitReason, Path};
@@ -20,7 +22,49 @@ pub const PROBATION_TURNS_DEFAULT: u32 = 10;
 pub struct Order {
     pub(crate) component: Component,
     pub(crate) probation: u32,
+    /// Who watches the new code, and says what becomes of it; without one it is kept once its probation is over.
+    pub(crate) trial: Option<Arc<Trial>>,
     pub(crate) reply: ReplyTo<Result<Upgraded, UpgradeError>>,
+}
+
+/// What becomes of new code.
+pub(crate) enum Verdict {
+    /// It is the agent's code from now on.
+    Keep,
+    /// The code before takes over: with the state that the new one has, if it can read that, or else with the state that it had.
+    Back,
+    /// It follows the agent as its shadow from now on.
+    Follow(Component, Arc<Trial>),
+    /// It follows no longer.
+    Leave,
+}
+
+/// What an agent is told about new code.
+pub struct Settlement {
+    pub(crate) verdict: Verdict,
+    pub(crate) reply: ReplyTo<Result<(), UpgradeError>>,
+}
+
+/// The code of an agent that is not what it began with.
+pub(crate) struct Running {
+    pub(crate) component: Component,
+    /// While it is not decided whether it stays.
+    pub(crate) held: Option<Held>,
+}
+
+/// What code that may not stay goes with.
+pub(crate) struct Held {
+    pub(crate) before: Component,
+    pub(crate) trial: Arc<Trial>,
+}
+
+impl Running {
+    pub(crate) fn settled(component: Component) -> Self {
+        Self {
+            component,
+            held: None,
+        }
+    }
 }
 
 /// An upgrade that took place.
@@ -77,6 +121,16 @@ pub async fn upgrade(
     probation: u32,
     within: Duration,
 ) -> Result<Upgraded, UpgradeError> {
+    upgrade_held(agent, component, probation, None, within).await
+}
+
+pub(crate) async fn upgrade_held(
+    agent: &AnyRef,
+    component: Component,
+    probation: u32,
+    trial: Option<Arc<Trial>>,
+    within: Duration,
+) -> Result<Upgraded, UpgradeError> {
     let Some(typed) = agent.typed::<GuestMessage>() else {
         return Err(UpgradeError::NotWasm(agent.path().clone()));
     };
@@ -84,10 +138,27 @@ pub async fn upgrade(
         GuestMessage::Upgrade(Box::new(Order {
             component,
             probation,
+            trial,
             reply,
         }))
     };
     match typed.ask(order, within).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(UpgradeError::NoAnswer(error.to_string())),
+    }
+}
+
+/// Tells an agent what becomes of its new code.
+pub(crate) async fn settle(
+    agent: &AnyRef,
+    verdict: Verdict,
+    within: Duration,
+) -> Result<(), UpgradeError> {
+    let Some(typed) = agent.typed::<GuestMessage>() else {
+        return Err(UpgradeError::NotWasm(agent.path().clone()));
+    };
+    let settlement = |reply| GuestMessage::Settle(Box::new(Settlement { verdict, reply }));
+    match typed.ask(settlement, within).await {
         Ok(outcome) => outcome,
         Err(error) => Err(UpgradeError::NoAnswer(error.to_string())),
     }

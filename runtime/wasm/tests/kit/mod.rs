@@ -6,17 +6,38 @@
 )]
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use swarm_actors::{AgentSpec, AnyRef, System, SystemOptions};
 use swarm_protocols::{AclMessage, Name, Path, Performative};
 use swarm_supervisors::{SupervisorFlags, SupervisorSpec};
 use swarm_wasm::{Class, Component, Grants, Host, HostOptions, Limits, Plan};
 
-/// The example guest, as it is kept beside its source.
-pub(crate) fn word_count() -> PathBuf {
+/// An example guest, as it is kept beside its source.
+fn example(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../examples/guests/word-count/word-count.wasm")
+        .join("../../examples/guests")
+        .join(file)
+}
+
+/// The text worker.
+pub(crate) fn word_count() -> PathBuf {
+    example("word-count/word-count.wasm")
+}
+
+/// The one that calls tools.
+pub(crate) fn clerk() -> PathBuf {
+    example("clerk/clerk.wasm")
+}
+
+/// The one that adds up, first version.
+pub(crate) fn tally() -> PathBuf {
+    example("tally/tally.wasm")
+}
+
+/// Its second version.
+pub(crate) fn tally_next() -> PathBuf {
+    example("tally/tally-next.wasm")
 }
 
 /// One for all tests of a file: each component is compiled once for each class.
@@ -60,8 +81,15 @@ impl Guests {
         limits: Limits,
         deadline: Option<Duration>,
     ) -> Self {
+        Self::planned(
+            Plan::new(component, "{}".to_owned(), grants, limits),
+            deadline,
+        )
+        .await
+    }
+
+    pub(crate) async fn planned(plan: Arc<Plan>, deadline: Option<Duration>) -> Self {
         let system = System::new(SystemOptions::new(Name::new("n").unwrap(), 1));
-        let plan = Plan::new(component, "{}".to_owned(), grants, limits);
         let spec = AgentSpec::new("guest", move || plan.agent())
             .unwrap()
             .kind("wasm")
@@ -72,6 +100,23 @@ impl Guests {
             ..SupervisorFlags::default()
         };
         let spec = SupervisorSpec::new(flags, vec![spec.child(&system)]);
+        system.start_tree(spec).await.unwrap();
+        Self { system }
+    }
+
+    /// Agents `/guest-1` and so on, of one plan.
+    pub(crate) async fn many(plan: Arc<Plan>, count: usize) -> Self {
+        let system = System::new(SystemOptions::new(Name::new("n").unwrap(), 1));
+        let spec = AgentSpec::new("guest", move || plan.agent())
+            .unwrap()
+            .kind("wasm");
+        // Each may crash once in a while: no more than that is asked of new code, either.
+        let flags = SupervisorFlags {
+            intensity: u32::try_from(count).unwrap(),
+            ..SupervisorFlags::default()
+        };
+        let children = spec.replicas(&system, u32::try_from(count).unwrap());
+        let spec = SupervisorSpec::new(flags, children);
         system.start_tree(spec).await.unwrap();
         Self { system }
     }
