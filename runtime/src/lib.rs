@@ -13,6 +13,7 @@ pub mod duration;
 pub mod fipa;
 pub mod manifest;
 pub mod node;
+mod placement;
 pub mod telemetry;
 #[cfg(feature = "wasm")]
 pub mod wasm;

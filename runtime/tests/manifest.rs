@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
+use swarm_cluster::placement::Mode;
 use swarm_protocols::Path;
 use swarm_runtime::manifest::{
     BehaviourCatalogue, Child, Children, Code, ConfigFault, Declaration, Manifest, OnCrash,
@@ -9,12 +10,16 @@ use swarm_runtime::manifest::{
 };
 use swarm_supervisors::{Restart, Shutdown, Strategy};
 
-/// Two behaviours; `text` refuses the key `colour`.
+/// Three behaviours; `text` refuses the key `colour`, `kept` is durable.
 struct Two;
 
 impl BehaviourCatalogue for Two {
     fn names(&self) -> Vec<&str> {
-        vec!["echo", "text"]
+        vec!["echo", "kept", "text"]
+    }
+
+    fn is_durable(&self, name: &str) -> bool {
+        name == "kept"
     }
 
     fn check(&self, name: &str, config: &Value) -> Result<(), ConfigFault> {
@@ -235,7 +240,7 @@ fn unknown_words_are_refused_with_what_there_is() {
     refused(
         "[agent.\"/a\"]\nbehaviour = \"zebra\"\n",
         &[
-            "2:13: agent.\"/a\".behaviour: there is no behaviour \"zebra\" in this program (try one of echo, text)",
+            "2:13: agent.\"/a\".behaviour: there is no behaviour \"zebra\" in this program (try one of echo, kept, text)",
         ],
     );
 }
@@ -532,6 +537,87 @@ fn a_column_counts_characters() {
         "[agent.\"/a\"]\nbehaviour = \"echo\"\nconfig = { e = \"üé\", n = nan }\n",
         &[
             "3:26: agent.\"/a\".config.n: neither infinite numbers nor NaN can be handed to a behaviour",
+        ],
+    );
+}
+
+#[test]
+fn children_may_say_where_they_run() {
+    let manifest = parse(
+        r#"
+[node]
+labels = { zone = "a" }
+
+[cluster.placement]
+stable_after = "2s"
+moves_per_second = 5
+
+[agent."/worker"]
+behaviour = "echo"
+replicas = 3
+place = { mode = "spread", labels = { disk = "ssd" } }
+
+[supervisor."/team"]
+place = {}
+
+[agent."/team/a"]
+behaviour = "echo"
+"#,
+    );
+    let labels = manifest.node.labels.expect("stated").value;
+    assert_eq!(labels.to_string(), "zone=a");
+    assert_eq!(
+        manifest.cluster.placement.stable_after,
+        Duration::from_secs(2)
+    );
+    assert_eq!(manifest.cluster.placement.moves_per_second, 5);
+    let places: Vec<_> = manifest
+        .root
+        .static_children()
+        .iter()
+        .map(|child| child.policy().place.clone().expect("it has one"))
+        .collect();
+    assert_eq!(places[0].mode, Mode::Spread);
+    assert_eq!(places[0].labels.to_string(), "disk=ssd");
+    assert_eq!(places[1].mode, Mode::Any);
+}
+
+#[test]
+fn a_place_that_cannot_be_kept_is_refused() {
+    refused(
+        r#"[supervisor."/all"]
+strategy = "one_for_all"
+[agent."/all/a"]
+behaviour = "echo"
+place = {}
+[supervisor."/team"]
+place = { mode = "each-node" }
+[agent."/team/a"]
+behaviour = "echo"
+registered = "a"
+place = {}
+[agent."/once"]
+behaviour = "echo"
+restart = "transient"
+place = { mode = "everywhere" }
+[agent."/row"]
+behaviour = "echo"
+replicas = 2
+place = { mode = "each-node", labels = { Zone = "a", disk = 1 } }
+[agent."/kept"]
+behaviour = "kept"
+place = {}
+"#,
+        &[
+            "5:9: agent.\"/all/a\".place: /all restarts its children together or makes them from a template, so they are on one node; a child of a one_for_one supervisor may have a place, or /all itself",
+            "10:14: supervisor.\"/team\".place: impossible together with `registered`: only one of the cluster's agents can have a name (try groups)",
+            "11:9: agent.\"/team/a\".place: /team has a place already, and what is below it goes with it",
+            "14:11: agent.\"/once\".place: impossible together with `place`: other nodes would start again what has ended for good (try restart = \"permanent\")",
+            "15:18: agent.\"/once\".place.mode: \"everywhere\" is none of any, spread, each-node",
+            "19:9: agent.\"/row\".place: impossible together with replicas: each node has one (try mode = \"spread\")",
+            "19:42: agent.\"/row\".place.labels.Zone: a name consists of a-z, 0-9, '.', '_' and '-', not 'Z'",
+            "19:61: agent.\"/row\".place.labels.disk: expected a string, found a whole number (try \"yes\")",
+            "21:13: agent.\"/kept\".place: /kept is durable: it stays at the node that has its journal",
         ],
     );
 }

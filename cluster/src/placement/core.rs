@@ -200,6 +200,19 @@ impl Placement {
         &self.nowhere
     }
 
+    /// The placed children that run here.
+    #[must_use]
+    pub fn running_here(&self) -> Vec<Path> {
+        let running = self.here.iter().filter(|(_, here)| **here == Here::Running);
+        running.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether it may run nothing for the time being.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.is_suspended
+    }
+
     /// How many placed children run here.
     #[must_use]
     pub fn running(&self) -> usize {
@@ -291,8 +304,9 @@ impl Placement {
         self.unsaid_since = Some(self.unsaid_since.map_or(due, |since| since.min(due)));
     }
 
-    /// The live nodes that have said what they have, this one included.
-    fn nodes(&self) -> BTreeMap<NodeId, Standing> {
+    /// The live nodes that have said what they have, this one included, in order of names.
+    #[must_use]
+    pub fn nodes(&self) -> BTreeMap<NodeId, Standing> {
         let others = self.members.values().filter_map(|member| {
             let (_, standing) = member.standing.as_ref()?;
             Some((member.node.clone(), standing.clone()))

@@ -25,5 +25,6 @@ pub use self::core::Placement;
 pub use assign::{Assignment, NoPlace, assign};
 pub use event::{Decision, Event, PlacementParameters};
 pub use label::{LABELS_MAX, LabelError, Labels};
+pub use score::digest_of;
 pub use standing::{DECLARED_MAX, Declared, Edition, Mode, PLACED_MAX, Standing};
 pub use wire::PlacementWireError;

@@ -22,16 +22,28 @@ pub enum Service {
     Names,
     /// Certificates: requests and answers.
     Certificates,
+    /// What each node has and runs, for placement.
+    Placement,
+    /// The manifest of all nodes.
+    Manifest,
 }
 
 impl Service {
-    const ALL: [Self; 3] = [Self::Membership, Self::Names, Self::Certificates];
+    const ALL: [Self; 5] = [
+        Self::Membership,
+        Self::Names,
+        Self::Certificates,
+        Self::Placement,
+        Self::Manifest,
+    ];
 
     fn address(self) -> Address {
         Address(match self {
             Self::Membership => 1,
             Self::Names => 2,
             Self::Certificates => 3,
+            Self::Placement => 4,
+            Self::Manifest => 5,
         })
     }
 }

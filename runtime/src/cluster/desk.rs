@@ -1,6 +1,7 @@
 //! Where what arrives over links meets the node's services, and where membership finds its links.
 
 use super::admission;
+use super::attend;
 use super::certificates;
 use super::directory;
 use super::member::Inner;
@@ -109,6 +110,9 @@ pub(super) async fn work_off(member: Weak<Inner>, mut inbox: Inbox) {
             Service::Names => {
                 let decisions = member.directory.message(from.boot, &bytes);
                 directory::carry_out(&member, decisions).await;
+            }
+            Service::Placement | Service::Manifest => {
+                attend::message(&member, from, service, bytes);
             }
         }
     }

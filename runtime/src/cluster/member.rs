@@ -1,5 +1,6 @@
 //! One node's membership: started first, by joining, or again from what it kept.
 
+use super::attend::Attended;
 use super::certificates::{self, Renewal};
 use super::desk::{self, Desk, MembershipLinks};
 use super::directory::{self, Directory};
@@ -147,7 +148,7 @@ pub struct Joined {
 
 /// A node's membership. Cheap to clone; when the last clone goes, links and gossip end without a goodbye.
 #[derive(Clone)]
-pub struct Cluster(Arc<Inner>);
+pub struct Cluster(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) system: WeakSystem,
@@ -160,6 +161,7 @@ pub(super) struct Inner {
     pub(super) links: Links,
     pub(super) gossip: GossipHandle,
     pub(super) directory: Arc<Directory>,
+    pub(super) attended: Attended,
     address: SocketAddr,
     running: Mutex<Option<Gossip>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -327,6 +329,7 @@ impl Cluster {
             links,
             gossip: handle.clone(),
             directory,
+            attended: Attended::default(),
             address,
             running: Mutex::new(Some(gossip)),
             tasks: Mutex::new(Vec::new()),

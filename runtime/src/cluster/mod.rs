@@ -7,11 +7,13 @@
 //! It decides nothing about agents: with a cluster, [`swarm_actors::System`] gets a transport, and verdicts reach it.
 
 mod admission;
+mod attend;
 mod certificates;
 mod desk;
 mod directory;
 mod kept;
 mod member;
 
+pub(crate) use attend::Said;
 pub use kept::KeptError;
 pub use member::{Cluster, ClusterError, ClusterOptions, Joined, Member, Way};

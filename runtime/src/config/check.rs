@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use swarm_cluster::placement::{LabelError, Labels};
 
 /// Why a text is no value for a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +86,15 @@ pub fn check_data(text: &str) -> Result<String, SettingError> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// `NAME=VALUE`, several with commas between them.
+///
+/// # Errors
+/// The text is no list of labels.
+pub fn check_labels(text: &str) -> Result<Labels, SettingError> {
+    text.parse()
+        .map_err(|error: LabelError| SettingError::new(error.to_string(), "\"zone=a,disk=ssd\""))
 }
 
 /// An address and port of this machine on which nodes are to be heard.

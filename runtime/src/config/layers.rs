@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use swarm_cluster::placement::Labels;
 use swarm_protocols::Name;
 
 /// What was given on the command line, unchecked.
@@ -17,6 +18,8 @@ use swarm_protocols::Name;
 pub struct Flags {
     /// `--name`
     pub name: Option<String>,
+    /// `--label`, several joined with commas
+    pub labels: Option<String>,
     /// `--data`
     pub data: Option<String>,
     /// `--listen`
@@ -74,6 +77,8 @@ pub struct Setting<T> {
 pub struct Settings {
     /// The node's name.
     pub name: Setting<Name>,
+    /// What the node is labelled with.
+    pub labels: Setting<Labels>,
     /// The data folder.
     pub data: Setting<PathBuf>,
     /// Where other nodes reach this one, over TCP and UDP. Where it is the default and taken, a free port is.
@@ -207,6 +212,16 @@ impl Settings {
                 node.listen.as_ref(),
                 || LISTEN_DEFAULT.parse().expect("the default is an address"),
             )?,
+            labels: fold.pick(
+                Layers {
+                    setting: "labels",
+                    flag: ("--label", flags.labels.as_deref()),
+                    variables: &["SWARM_LABELS"],
+                },
+                check::check_labels,
+                node.labels.as_ref(),
+                Labels::default,
+            )?,
             api: fold.pick(
                 Layers {
                     setting: "api",
@@ -294,6 +309,12 @@ impl Settings {
                 &self.data,
                 json!(self.data.value.display().to_string()),
                 "the data folder",
+            ),
+            entry(
+                "labels",
+                &self.labels,
+                json!(self.labels.value.to_string()),
+                "what the node is labelled with, for placement",
             ),
             entry(
                 "listen",

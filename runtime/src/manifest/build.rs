@@ -97,6 +97,7 @@ pub(super) fn root_of(declared: Option<DeclaredSupervisor>, children: Vec<Child>
                 significant: false,
                 restart_delay: None,
                 start_timeout: None,
+                place: None,
             },
             children,
         },
@@ -169,5 +170,6 @@ fn policy(declared: DeclaredChild, shutdown: Shutdown) -> ChildPolicy {
             .is_some_and(|significant| significant.value),
         restart_delay: declared.restart_delay.map(|delay| delay.value),
         start_timeout: declared.start_timeout.map(|timeout| timeout.value),
+        place: declared.place.map(|place| place.value),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::build::{build, root_of};
 use super::declared::{Declared, DeclaredAgent, DeclaredChild, DeclaredSupervisor};
+use super::place;
 use super::problem::{Problems, closest};
 use super::tree::Supervisor;
 use super::{BehaviourCatalogue, ConfigFault};
@@ -29,6 +30,7 @@ pub(super) fn check(
         check_agent(agent, &shape, catalogue, problems);
     }
     check_registered(&declared.agents, problems);
+    place::check(&declared, &|path| shape.strategy(path), catalogue, problems);
     check_replica_names(&declared, &shape, problems);
     check_size(&declared.agents, problems);
     if !problems.is_empty() {
@@ -150,6 +152,7 @@ fn check_supervisor(
                 "start_timeout",
                 child.start_timeout.as_ref().map(|l| &l.span),
             ),
+            ("place", child.place.as_ref().map(|l| &l.span)),
         ];
         for (entry, span) in stated {
             if let Some(span) = span {

@@ -1,6 +1,7 @@
 //! The sections of a manifest, each read by itself: types, names and ranges are right, relations are not yet checked.
 
 use super::json;
+use super::place::{self, ClusterSettings, Place};
 use super::problem::Problems;
 use super::reader::{Located, Section, Span, quoted, type_of};
 use super::tools::{self, ToolSettings};
@@ -12,6 +13,7 @@ use std::ops::Range;
 use std::path::Path as FilePath;
 use std::time::Duration;
 use swarm_actors::{SERVICES_PATH, is_service};
+use swarm_cluster::placement::Labels;
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{AutoShutdown, Backoff, Restart, Shutdown, Strategy, Window};
 use toml::de::{DeTable, DeValue};
@@ -64,6 +66,7 @@ const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Declared {
     pub(super) node: NodeSettings,
     pub(super) tools: ToolSettings,
+    pub(super) cluster: ClusterSettings,
     pub(super) supervisors: Vec<DeclaredSupervisor>,
     pub(super) agents: Vec<DeclaredAgent>,
 }
@@ -88,6 +91,8 @@ pub struct NodeSettings {
     pub listen: Option<Stated<SocketAddr>>,
     /// What other nodes are told to connect to.
     pub advertise: Option<Stated<String>>,
+    /// What it is labelled with.
+    pub labels: Option<Stated<Labels>>,
     /// Where the API answers.
     pub api: Option<Stated<SocketAddr>>,
     /// What is logged, as a filter.
@@ -107,6 +112,7 @@ pub(super) struct DeclaredChild {
     pub(super) significant: Option<Located<bool>>,
     pub(super) restart_delay: Option<Located<Backoff>>,
     pub(super) start_timeout: Option<Located<Duration>>,
+    pub(super) place: Option<Located<Place>>,
 }
 
 pub(super) struct DeclaredSupervisor {
@@ -152,6 +158,10 @@ pub(super) fn read(
         .map(|section| node(section, problems))
         .unwrap_or_default();
     let tools = tools::read(&mut root, problems);
+    let cluster = root
+        .section(problems, "cluster")
+        .map(|section| place::cluster(section, problems))
+        .unwrap_or_default();
     let mut supervisors = Vec::new();
     for_each_path(
         &mut root,
@@ -174,6 +184,7 @@ pub(super) fn read(
     Declared {
         node,
         tools,
+        cluster,
         supervisors,
         agents,
     }
@@ -274,10 +285,12 @@ fn node(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> NodeSettin
     }
 
     let name = section.name(problems, "name");
+    let labels = place::labels(&mut section, problems, "labels");
     let shutdown_deadline = section.duration(problems, "shutdown_deadline");
     let exit_on_tree_failure = section.boolean(problems, "exit_on_tree_failure");
     let settings = NodeSettings {
         name: stated(problems, name),
+        labels: stated(problems, labels),
         data: checked(&mut section, problems, "data", config::check_data),
         listen: checked(&mut section, problems, "listen", config::check_listen),
         advertise: checked(&mut section, problems, "advertise", config::check_advertise),
@@ -358,6 +371,7 @@ fn child(section: &mut Section<'_, '_>, problems: &mut Problems<'_>) -> Declared
         significant: section.boolean(problems, "significant"),
         restart_delay: restart_delay(section, problems),
         start_timeout: section.duration(problems, "start_timeout"),
+        place: place::place(section, problems),
     }
 }
 

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod declared;
 mod json;
+mod place;
 mod problem;
 mod reader;
 mod scenario;
@@ -17,6 +18,7 @@ mod tree;
 mod wasm;
 
 pub use declared::{NodeSettings, Stated};
+pub use place::{ClusterSettings, Place};
 pub use problem::{Problem, Rejected};
 pub use scenario::ScenarioFromManifestError;
 pub use tools::{Bounds, BuiltIn, BuiltInTool, McpSettings, ToolSettings};
@@ -33,6 +35,7 @@ use problem::Problems;
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path as FilePath, PathBuf};
+use swarm_cluster::placement::Edition;
 use swarm_protocols::Path;
 use toml::de::DeTable;
 
@@ -46,10 +49,14 @@ pub struct Manifest {
     pub node: NodeSettings,
     /// The tools that it offers.
     pub tools: ToolSettings,
+    /// What it says of the cluster as a whole.
+    pub cluster: ClusterSettings,
     /// The tree.
     pub root: Supervisor,
     /// The file that it was read from.
     pub file: Option<PathBuf>,
+    /// Which manifest of the cluster it is: generation 0 until one is applied to all nodes.
+    pub edition: Edition,
 }
 
 /// Which behaviours a program has, as far as a manifest needs to know.
@@ -62,6 +69,12 @@ pub trait BehaviourCatalogue {
     /// # Errors
     /// [`ConfigFault`] says what the behaviour does not accept.
     fn check(&self, name: &str, config: &Value) -> Result<(), ConfigFault>;
+
+    /// Whether agents of the behaviour `name` are durable. None is unless a catalogue says so.
+    fn is_durable(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 
     /// Looks at a component: whether it is one, and whether it imports no more than it is granted. Compiles and runs nothing.
     /// A catalogue knows of none unless it says so.
@@ -177,13 +190,16 @@ impl Manifest {
             let mut declared = declared::read(document.get_ref(), folder, &mut problems);
             let node = std::mem::take(&mut declared.node);
             let tools = std::mem::take(&mut declared.tools);
+            let cluster = std::mem::take(&mut declared.cluster);
             let root = check::check(declared, catalogue, &mut problems);
             if problems.is_empty() {
                 return Ok(Self {
                     node,
                     tools,
+                    cluster,
                     root,
                     file: None,
+                    edition: Edition::default(),
                 });
             }
         }

@@ -1,5 +1,6 @@
 //! The tree that a manifest declares, after all checks: what is in these types can be started.
 
+use super::place::Place;
 use super::wasm::Wasm;
 use serde::Serialize;
 use serde_json::Value;
@@ -103,6 +104,8 @@ pub struct ChildPolicy {
     pub restart_delay: Option<Backoff>,
     /// How long its start may take; none: as long as it likes, as in OTP.
     pub start_timeout: Option<Duration>,
+    /// Where in the cluster it runs; none: on every node whose manifest declares it.
+    pub place: Option<Place>,
 }
 
 /// An agent's mailbox.

@@ -5,9 +5,11 @@
 //! [`ApiServer`](crate::api::ApiServer) (so that a start that hangs can be looked at), start the tree, say that it is ready,
 //! wait with [`run_until_stopped`], stop the API.
 
+mod blueprint;
 mod conversations;
 mod durable;
 mod past;
+mod placed;
 mod registry;
 mod signals;
 mod tools;
@@ -15,6 +17,7 @@ mod tree;
 
 pub use conversations::NoCaller;
 pub use past::{Moment, PastEvent, PastEvents, PastRefused, PastState, history, state_at};
+pub use placed::{PlacedNode, PlacedView, WeakNode};
 pub use registry::{Behaviours, Components, specs_of};
 pub use signals::{Ended, StopOrder, run_until_stopped};
 pub use tools::McpRefused;
@@ -24,7 +27,9 @@ use crate::api::types::{NodeState, Time};
 use crate::cluster::Cluster;
 use crate::fipa::{Counters, Counts};
 use crate::manifest::Manifest;
-use parking_lot::Mutex;
+use crate::placement::PlacementHandle;
+use blueprint::{Blueprint, Draft};
+use parking_lot::{Mutex, RwLock};
 use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::pin::pin;
@@ -34,6 +39,7 @@ use swarm_actors::conversation::ConversationBook;
 use swarm_actors::journal::{Journal, Seq};
 use swarm_actors::platform::{Platform, PlatformOptions};
 use swarm_actors::{System, SystemOptions};
+use swarm_cluster::placement::Labels;
 use swarm_journal::{DiskJournal, directory_in};
 use swarm_protocols::{ExitReason, Name, Path};
 use swarm_supervisors::{StartError, SupervisorRef};
@@ -58,6 +64,8 @@ pub struct NodeOptions {
     pub behaviours: Behaviours,
     /// The data folder; none for a node that lives for one command.
     pub data: Option<PathBuf>,
+    /// What it is labelled with.
+    pub labels: Labels,
     /// What addresses, jitter and the agents' random numbers follow from; none for a random one.
     pub seed: Option<u64>,
 }
@@ -71,6 +79,7 @@ impl NodeOptions {
             manifest,
             behaviours,
             data: None,
+            labels: Labels::new(),
             seed: None,
         }
     }
@@ -82,7 +91,12 @@ pub struct Node(Arc<Inner>);
 
 struct Inner {
     name: Name,
-    manifest: Manifest,
+    manifest: RwLock<Arc<Manifest>>,
+    /// What its supervisors look after.
+    blueprint: Blueprint,
+    labels: Labels,
+    /// What runs its placed children, once the tree has been started.
+    placement: OnceLock<PlacementHandle>,
     behaviours: Behaviours,
     tools: NodeTools,
     data: Option<PathBuf>,
@@ -171,7 +185,10 @@ impl Node {
             conversations: ConversationBook::default(),
             name: options.name,
             tools: NodeTools::new(&options.manifest.tools),
-            manifest: options.manifest,
+            manifest: RwLock::new(Arc::new(options.manifest)),
+            blueprint: Blueprint::default(),
+            labels: options.labels,
+            placement: OnceLock::new(),
             behaviours: options.behaviours.for_a_node(),
             data: options.data,
             boot_id: format!("{:016x}", fastrand::u64(..)),
@@ -244,6 +261,20 @@ impl Node {
             () = self.phase_is(|phase| !matches!(phase, Phase::Starting)) => None,
             started = self.start_supervisors() => Some(started),
         };
+        let outcome = self.conclude_start(started, again);
+        self.0.changed.notify_waiters();
+        if outcome.is_ok() {
+            self.place_children().await;
+        }
+        outcome
+    }
+
+    /// What a start of the tree has come to; none when it was given up.
+    fn conclude_start(
+        &self,
+        started: Option<Result<Vec<String>, String>>,
+        again: bool,
+    ) -> Result<(), StartTreeError> {
         let mut phase = self.0.phase.lock();
         let (next, outcome) = match started {
             _ if !matches!(*phase, Phase::Starting) => {
@@ -268,8 +299,6 @@ impl Node {
             }
         };
         *phase = next;
-        drop(phase);
-        self.0.changed.notify_waiters();
         outcome
     }
 
@@ -293,18 +322,21 @@ impl Node {
 
     async fn start_supervisors(&self) -> Result<Vec<String>, String> {
         let Inner {
-            manifest,
             behaviours,
+            blueprint,
             system,
             ..
         } = &*self.0;
+        let manifest = self.manifest();
         tree::reserve(&manifest.root, behaviours).map_err(|bad| bad.to_string())?;
         if tree::has_durable(&manifest.root, behaviours) {
             durable::open(behaviours, self.0.data.as_deref()).await?;
         }
-        let spec = tree::spec_of(&manifest.root, behaviours, system, self.tools())
+        let draft = Draft::of(&manifest.root, behaviours, system, self.tools())
             .map_err(|bad| bad.to_string())?;
-        match system.start_tree(spec).await {
+        blueprint.hold_nothing();
+        blueprint.take_over(draft);
+        match system.start_tree(blueprint.init(Path::root())).await {
             Ok(root) => {
                 *self.0.root.lock() = Some(root);
                 Ok(tree::start_instances(system, &manifest.root).await)
@@ -473,7 +505,14 @@ impl Node {
             behaviours,
             ..
         } = &*self.0;
-        past::history(manifest, behaviours, journal, path, from, limit)
+        past::history(
+            &manifest.read().clone(),
+            behaviours,
+            journal,
+            path,
+            from,
+            limit,
+        )
     }
 
     /// What the state of the durable agent at `path` was. May block on a disk.
@@ -491,7 +530,7 @@ impl Node {
             behaviours,
             ..
         } = &*self.0;
-        past::state_at(manifest, behaviours, journal, path, moment)
+        past::state_at(&manifest.read().clone(), behaviours, journal, path, moment)
     }
 
     /// Its journal, opened in the data folder if it was not.
@@ -513,8 +552,14 @@ impl Node {
 
     /// What it was told to run.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest {
-        &self.0.manifest
+    pub fn manifest(&self) -> Arc<Manifest> {
+        self.0.manifest.read().clone()
+    }
+
+    /// What it is labelled with.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        &self.0.labels
     }
 
     /// Its data folder.

@@ -344,12 +344,9 @@ impl Behaviours {
     }
 
     /// Whether agents of that behaviour are durable.
-    pub(super) fn is_durable(&self, agent: &manifest::Agent) -> bool {
+    pub(super) fn has_durable(&self, agent: &manifest::Agent) -> bool {
         match &agent.code {
-            Code::Native(behaviour) => {
-                let known = self.known.get(behaviour.as_str());
-                known.is_some_and(|known| known.factory.is_durable())
-            }
+            Code::Native(behaviour) => BehaviourCatalogue::is_durable(self, behaviour.as_str()),
             Code::Wasm(_) => false,
         }
     }
@@ -433,6 +430,11 @@ impl BehaviourCatalogue for Behaviours {
             Some(known) => known.factory.check(config),
             None => Ok(()),
         }
+    }
+
+    fn is_durable(&self, name: &str) -> bool {
+        let known = self.known.get(name);
+        known.is_some_and(|known| known.factory.is_durable())
     }
 
     fn check_wasm(&self, wasm: &Wasm) -> Result<(), ConfigFault> {

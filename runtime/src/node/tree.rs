@@ -6,8 +6,7 @@ use crate::manifest::{Agent, Child, ChildPolicy, Children, Code, ConfigFault, Su
 use std::collections::BTreeMap;
 use swarm_actors::System;
 use swarm_protocols::{Name, Path};
-use swarm_supervisors::{ChildSpec, SupervisorSpec};
-use swarm_tools::Tools;
+use swarm_supervisors::ChildSpec;
 
 /// An agent whose behaviour does not take its configuration after all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,45 +19,12 @@ pub struct BadAgent {
     pub fault: ConfigFault,
 }
 
-/// The specs of a supervisor and of everything below it.
-pub(super) fn spec_of(
-    supervisor: &Supervisor,
-    behaviours: &Behaviours,
-    system: &System,
-    tools: &Tools,
-) -> Result<SupervisorSpec, BadAgent> {
-    let specs = |agent: &Agent| {
-        let specs = behaviours.specs(agent, system, tools);
-        specs.map_err(|fault| BadAgent {
-            path: agent.path.clone(),
-            fault,
-        })
-    };
-    let mut children = Vec::new();
-    match &supervisor.children {
-        Children::Template { agent, .. } => children.extend(specs(agent)?),
-        Children::Static(declared) => {
-            for child in declared {
-                match child {
-                    Child::Agent(agent) => children.extend(specs(agent)?),
-                    Child::Supervisor(inner) => {
-                        let spec = spec_of(inner, behaviours, system, tools)?;
-                        let id = inner.path.name().expect("only the root has no name");
-                        children.push(with_policy(ChildSpec::supervisor(id, spec), &inner.child));
-                    }
-                }
-            }
-        }
-    }
-    Ok(SupervisorSpec::new(supervisor.flags, children))
-}
-
 /// Whether any agent of a tree is durable.
 pub(super) fn has_durable(supervisor: &Supervisor, behaviours: &Behaviours) -> bool {
     match &supervisor.children {
-        Children::Template { agent, .. } => behaviours.is_durable(agent),
+        Children::Template { agent, .. } => behaviours.has_durable(agent),
         Children::Static(declared) => declared.iter().any(|child| match child {
-            Child::Agent(agent) => behaviours.is_durable(agent),
+            Child::Agent(agent) => behaviours.has_durable(agent),
             Child::Supervisor(inner) => has_durable(inner, behaviours),
         }),
     }
@@ -122,7 +88,7 @@ pub fn compile_all(tree: &Supervisor, behaviours: &Behaviours) -> Result<(), Bad
     })
 }
 
-fn with_policy(mut spec: ChildSpec, policy: &ChildPolicy) -> ChildSpec {
+pub(super) fn with_policy(mut spec: ChildSpec, policy: &ChildPolicy) -> ChildSpec {
     spec = spec
         .restart(policy.restart)
         .shutdown(policy.shutdown)

@@ -415,6 +415,9 @@ pub(crate) struct NodeFlags {
     /// The node's name [env: SWARM_NAME]
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// A label of the node, for placement; may be given several times [env: SWARM_LABELS]
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub(crate) labels: Vec<String>,
     /// The data folder [env: SWARM_DATA]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,

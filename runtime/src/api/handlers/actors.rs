@@ -88,7 +88,8 @@ pub(in crate::api) async fn show(
             bare(view::summary(&info, now))
         }
     };
-    let declared = api.node.manifest().find(&path);
+    let manifest = api.node.manifest();
+    let declared = manifest.find(&path);
     match declared {
         Some(Declaration::Supervisor(supervisor)) => {
             detail.supervision = Some(view::supervision(&supervisor.flags));

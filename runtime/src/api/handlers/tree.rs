@@ -21,7 +21,7 @@ pub(in crate::api) async fn tree(
         None => Path::root(),
     };
     let actors = api.node.system().actors();
-    match view::tree(api.node.manifest(), &actors, &top, query.depth) {
+    match view::tree(&api.node.manifest(), &actors, &top, query.depth) {
         Some(node) => Ok(Json(node)),
         None => Err(no_such_actor(&top)),
     }

@@ -91,6 +91,7 @@ async fn start_node(
         behaviours(Some(data.path()))?,
     );
     options.data = Some(data.path().to_owned());
+    options.labels = settings.labels.value.clone();
     let threads = AgentThreads::start()?;
     let node = {
         let _guard = threads.enter();

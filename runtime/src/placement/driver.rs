@@ -1,0 +1,300 @@
+//! The task.
+
+use crate::api::types::NodeState;
+use crate::cluster::{Cluster, Said};
+use crate::node::{Node, WeakNode};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use swarm_cluster::gossip::Notice;
+use swarm_cluster::identity::{BootId, NodeId};
+use swarm_cluster::membership::{Change, MemberState};
+use swarm_cluster::placement::{Decision, Event, NoPlace, Placement};
+use swarm_cluster::transport::Service;
+use swarm_protocols::Path;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::time::Instant;
+
+/// How many events wait for the task. When full, who tells waits: there are as many as starts and stops under way, which are paced.
+const EVENTS_MAX: usize = 256;
+/// How often it is looked whether what should run here is there.
+const AUDIT: Duration = Duration::from_secs(1);
+
+/// How others speak to a node's placement. Cheap to clone; the task ends with the last one.
+#[derive(Clone)]
+pub(crate) struct PlacementHandle {
+    core: Arc<Mutex<Placement>>,
+    events: mpsc::Sender<Event>,
+    changed: Arc<Notify>,
+}
+
+impl PlacementHandle {
+    /// Tells the task something. Lost when it has ended with its node.
+    pub(crate) async fn tell(&self, event: Event) {
+        drop(self.events.send(event).await);
+    }
+
+    /// Looks at the core.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Placement) -> T) -> T {
+        at(&self.core.lock())
+    }
+
+    /// Waits until the core is as wanted.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Placement) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if wanted(&self.core.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// Starts the task for a node, with what it declares now.
+pub(crate) fn start(node: &Node) -> PlacementHandle {
+    let cluster = node.cluster().cloned();
+    let me = cluster.as_ref().map_or_else(
+        || NodeId {
+            name: node.name().clone(),
+            boot: BootId(0),
+        },
+        |cluster| cluster.me().clone(),
+    );
+    let parameters = node.manifest().cluster.placement.clone();
+    let core = Placement::new(me, node.labels().clone(), parameters);
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let handle = PlacementHandle {
+        core: Arc::new(Mutex::new(core)),
+        events: events.clone(),
+        changed: Arc::default(),
+    };
+    let driver = Driver {
+        node: node.downgrade(),
+        core: handle.core.clone(),
+        events: events.downgrade(),
+        changed: handle.changed.clone(),
+        notices: cluster.as_ref().and_then(|cluster| cluster.notices().ok()),
+        said: cluster.as_ref().map(|c| c.attend(Service::Placement)),
+        cluster,
+        members: BTreeSet::new(),
+        origin: Instant::now(),
+    };
+    node.spawn_beside_agents(driver.run(inbox));
+    handle
+}
+
+struct Driver {
+    node: WeakNode,
+    core: Arc<Mutex<Placement>>,
+    /// For starts and stops under way, to tell how they went. Weak, or the task would never end.
+    events: mpsc::WeakSender<Event>,
+    changed: Arc<Notify>,
+    cluster: Option<Cluster>,
+    notices: Option<broadcast::Receiver<Notice>>,
+    said: Option<Said>,
+    /// Who is a member, as far as the core was told.
+    members: BTreeSet<NodeId>,
+    origin: Instant,
+}
+
+impl Driver {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+        self.compare_members().await;
+        let mut audit = tokio::time::interval(AUDIT);
+        loop {
+            let wake = self.core.lock().next_wake();
+            let notice = async {
+                match &mut self.notices {
+                    Some(notices) => notices.recv().await,
+                    None => pending().await,
+                }
+            };
+            let said = async {
+                match &mut self.said {
+                    Some(said) => said.recv().await,
+                    None => pending().await,
+                }
+            };
+            let due = async {
+                match wake {
+                    Some(wake) => tokio::time::sleep_until(self.origin + wake).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                notice = notice => match notice {
+                    Ok(Notice::Change(change)) => self.heard(change),
+                    Ok(Notice::Broadcast { .. }) => {}
+                    Err(RecvError::Lagged(_)) => self.compare_members().await,
+                    Err(RecvError::Closed) => {
+                        self.notices = None;
+                        self.handle(Event::Suspend);
+                    }
+                },
+                said = said => match said {
+                    Some((from, bytes)) => self.handle(Event::Message {
+                        from: from.boot,
+                        bytes: bytes.to_vec(),
+                    }),
+                    None => self.said = None,
+                },
+                event = inbox.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => return,
+                },
+                () = due => self.handle(Event::Tick),
+                _ = audit.tick() => {
+                    if !self.audit().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, change: Change) {
+        match change {
+            Change::Alive { node, .. } => {
+                self.members.insert(node.clone());
+                self.handle(Event::Up { node });
+            }
+            Change::Down { node, .. } | Change::Left { node } => {
+                self.members.remove(&node);
+                self.handle(Event::Down { boot: node.boot });
+            }
+            // Others take over what was here.
+            Change::Departed | Change::Evicted => self.handle(Event::Suspend),
+            Change::Suspect { .. }
+            | Change::Refuted { .. }
+            | Change::Renewed { .. }
+            | Change::Joined { .. }
+            | Change::NameTaken { .. } => {}
+        }
+    }
+
+    /// Finds out who is a member now: at the start, and when notices were missed.
+    async fn compare_members(&mut self) {
+        let Some(cluster) = &self.cluster else { return };
+        let views = cluster.views().await;
+        let there: BTreeSet<NodeId> = views
+            .into_iter()
+            .filter(|m| matches!(m.state, MemberState::Alive | MemberState::Suspect))
+            .map(|m| m.node)
+            .filter(|node| node != cluster.me())
+            .collect();
+        let before = std::mem::replace(&mut self.members, there.clone());
+        for gone in before.difference(&there) {
+            self.handle(Event::Down { boot: gone.boot });
+        }
+        for new in there.difference(&before) {
+            self.handle(Event::Up { node: new.clone() });
+        }
+    }
+
+    /// Compares what should run here with what does. False when the node is gone or stopping.
+    async fn audit(&self) -> bool {
+        let Some(node) = self.node.upgrade() else {
+            return false;
+        };
+        match node.state().0 {
+            NodeState::Draining | NodeState::Stopped => return false,
+            NodeState::Starting => return true,
+            NodeState::Running | NodeState::TreeFailed => {}
+        }
+        let running = self.core.lock().running_here();
+        for path in running {
+            if !node.has_placed(&path).await {
+                self.handle(Event::NotStarted { path });
+            }
+        }
+        true
+    }
+
+    fn handle(&self, event: Event) {
+        let now = self.origin.elapsed();
+        let decisions = self.core.lock().handle(event, now);
+        for decision in decisions {
+            self.carry_out(decision);
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn carry_out(&self, decision: Decision) {
+        match decision {
+            Decision::Say { to, bytes } => {
+                if let Some(cluster) = &self.cluster {
+                    cluster.say(&to.name, Service::Placement, bytes);
+                }
+            }
+            Decision::Start { path } => self.start(path),
+            Decision::Stop { path, to } => self.stop(path, to),
+            Decision::Nowhere { path, why } => {
+                let why = match why {
+                    NoPlace::NoNode => "no live node has its labels and declares it",
+                    NoPlace::NoRoom => "no node that may run it has room",
+                };
+                tracing::warn!(%path, why, "a placed child belongs nowhere");
+                self.publish(path, "placement-nowhere", why);
+            }
+        }
+    }
+
+    fn start(&self, path: Path) {
+        let Some(node) = self.node.upgrade() else {
+            return;
+        };
+        let events = self.events.clone();
+        node.clone().spawn_beside_agents(async move {
+            let event = match node.start_placed(&path).await {
+                Ok(()) => {
+                    let system = node.system();
+                    system.publish_custom(Some(path.clone()), "placement-started", "");
+                    Event::Started { path }
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    tracing::warn!(%path, error, "a placed child did not start here");
+                    let system = node.system();
+                    system.publish_custom(Some(path.clone()), "placement-failed", &error);
+                    Event::NotStarted { path }
+                }
+            };
+            drop(node);
+            tell(&events, event).await;
+        });
+    }
+
+    fn stop(&self, path: Path, to: Option<NodeId>) {
+        let Some(node) = self.node.upgrade() else {
+            return;
+        };
+        let in_haste = self.core.lock().is_suspended();
+        let events = self.events.clone();
+        node.clone().spawn_beside_agents(async move {
+            node.stop_placed(&path, in_haste).await;
+            let to = to.map_or_else(String::new, |to| format!("goes on at {}", to.name));
+            let system = node.system();
+            system.publish_custom(Some(path.clone()), "placement-stopped", &to);
+            drop(node);
+            tell(&events, Event::Stopped { path }).await;
+        });
+    }
+
+    fn publish(&self, path: Path, name: &str, detail: &str) {
+        if let Some(node) = self.node.upgrade() {
+            node.system().publish_custom(Some(path), name, detail);
+        }
+    }
+}
+
+async fn tell(events: &mpsc::WeakSender<Event>, event: Event) {
+    if let Some(events) = events.upgrade() {
+        drop(events.send(event).await);
+    }
+}

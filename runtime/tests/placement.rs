@@ -1,0 +1,233 @@
+//! Placed children on real nodes of one process, over real sockets: where they run, that they run once, and where they go.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+use swarm_actors::AnyRef;
+use swarm_cluster::placement::Labels;
+use swarm_cluster::security::JoinToken;
+use swarm_protocols::{Name, Path};
+use swarm_runtime::behaviours;
+use swarm_runtime::cluster::{Cluster, ClusterOptions, Way};
+use swarm_runtime::manifest::Manifest;
+use swarm_runtime::node::{Node, NodeOptions};
+
+/// How long anything may take here: the machine may be slow, and nothing is measured.
+const SOON: Duration = Duration::from_secs(90);
+
+const MANIFEST: &str = r#"
+[cluster.placement]
+stable_after = "300ms"
+
+[supervisor."/pool"]
+intensity = 10
+
+[agent."/pool/any"]
+behaviour = "echo"
+replicas = 8
+place = { mode = "any" }
+
+[agent."/pool/spread"]
+behaviour = "echo"
+replicas = 6
+groups = ["spread"]
+place = { mode = "spread" }
+
+[agent."/pool/each"]
+behaviour = "echo"
+place = { mode = "each-node" }
+
+[agent."/pool/disk"]
+behaviour = "echo"
+registered = "disk"
+place = { labels = { disk = "ssd" } }
+
+[supervisor."/team"]
+place = { mode = "any" }
+
+[agent."/team/a"]
+behaviour = "echo"
+
+[agent."/fixed"]
+behaviour = "echo"
+"#;
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("valid")
+}
+
+fn path(text: &str) -> Path {
+    Path::new(text).expect("valid")
+}
+
+fn lone(called: &str, labels: &str) -> Node {
+    let behaviours = behaviours::builtin();
+    let manifest = Manifest::parse(MANIFEST, &behaviours).expect("a manifest");
+    let mut options = NodeOptions::new(name(called), manifest, behaviours);
+    options.labels = labels.parse::<Labels>().expect("labels");
+    Node::new(options)
+}
+
+/// A node of a cluster: the first one, or one that joins.
+async fn member(called: &str, labels: &str, join: Option<(&Node, &JoinToken)>) -> Node {
+    let node = lone(called, labels);
+    let way = match join {
+        None => Way::First {
+            cluster: name("test"),
+        },
+        Some((to, token)) => Way::Join {
+            contacts: vec![cluster(to).address().to_string()],
+            token: token.clone(),
+        },
+    };
+    let options = ClusterOptions {
+        node: name(called),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        may_move: false,
+        advertise: None,
+        data: None,
+        way,
+    };
+    let (cluster, _) = Cluster::start(node.system(), options).await.expect("joins");
+    assert!(node.enter(cluster));
+    node.start_tree().await.expect("starts");
+    node
+}
+
+fn cluster(node: &Node) -> &Cluster {
+    node.cluster().expect("it entered one")
+}
+
+/// How many agents with a name that begins like this run on each node.
+fn counts(nodes: &[&Node], begin: &str) -> Vec<usize> {
+    let here = |node: &&Node| {
+        let agents = node.system().agents();
+        let counted = agents
+            .iter()
+            .filter(|a| a.path().as_str().starts_with(begin) && a.is_alive());
+        counted.count()
+    };
+    nodes.iter().map(here).collect()
+}
+
+/// All that runs, with how often it does.
+fn running(nodes: &[&Node]) -> BTreeMap<String, usize> {
+    let mut running = BTreeMap::new();
+    for node in nodes {
+        for agent in node.system().agents() {
+            if agent.is_alive() {
+                *running.entry(agent.path().to_string()).or_default() += 1;
+            }
+        }
+    }
+    running
+}
+
+fn expected(nodes: usize) -> BTreeMap<String, usize> {
+    let any = (1..=8).map(|n| (format!("/pool/any-{n}"), 1));
+    let spread = (1..=6).map(|n| (format!("/pool/spread-{n}"), 1));
+    let others = [
+        ("/pool/each".to_owned(), nodes),
+        ("/pool/disk".to_owned(), 1),
+        ("/team/a".to_owned(), 1),
+        ("/fixed".to_owned(), nodes),
+    ];
+    any.chain(spread).chain(others).collect()
+}
+
+async fn until(what: &str, nodes: &[&Node], holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(SOON, waiting).await.is_err() {
+        let views: Vec<_> = nodes.iter().map(|node| node.placed()).collect();
+        panic!("never: {what}: {:?} {views:#?}", running(nodes));
+    }
+}
+
+async fn until_as_expected(nodes: &[&Node]) {
+    until("everything runs once", nodes, || {
+        running(nodes) == expected(nodes.len()) && nodes.iter().all(|n| n.placed().is_settled)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_alone_runs_everything_that_its_labels_allow() {
+    let node = lone("n1", "zone=a");
+    node.start_tree().await.expect("starts");
+    let mut everything = expected(1);
+    everything.remove("/pool/disk");
+    until("it runs", &[&node], || running(&[&node]) == everything).await;
+    assert_eq!(
+        node.placed().nowhere.keys().collect::<Vec<_>>(),
+        [&path("/pool/disk")]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_supervisor_that_restarts_has_its_placed_children_again() {
+    let node = lone("n1", "disk=ssd");
+    node.start_tree().await.expect("starts");
+    until_as_expected(&[&node]).await;
+    node.system().kill(&path("/pool")).await.expect("is there");
+    until("all of the pool are in their second life", &[&node], || {
+        let agents = node.system().agents();
+        let second = |agent: &&AnyRef| agent.is_alive() && agent.info().incarnation.0 == 2;
+        agents.iter().filter(second).count() == 8 + 6 + 1 + 1
+    })
+    .await;
+    assert_eq!(running(&[&node]), expected(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_lost_node_ran_is_back_elsewhere_once() {
+    let n1 = member("n1", "disk=ssd", None).await;
+    until_as_expected(&[&n1]).await;
+    let token = cluster(&n1)
+        .create_token(Duration::from_secs(600), None, true)
+        .expect("makes one");
+    let n2 = member("n2", "disk=ssd", Some((&n1, &token))).await;
+    let n3 = member("n3", "", Some((&n1, &token))).await;
+    let all = [&n1, &n2, &n3];
+    until_as_expected(&all).await;
+    assert_eq!(counts(&all, "/pool/spread"), [2, 2, 2]);
+    assert_eq!(counts(&all, "/pool/disk")[2], 0);
+    until("everybody knows the group", &all, || {
+        all.iter()
+            .all(|n| n.system().group(&name("spread")).len() == 6)
+    })
+    .await;
+    // What runs on n1 and n3 stays there, in its first life.
+    let stays: Vec<_> = [&n1, &n3]
+        .iter()
+        .flat_map(|node| node.system().agents())
+        .map(|agent| agent.address())
+        .collect();
+    // As a process that is killed: no goodbye.
+    drop(n2);
+    let left = [&n1, &n3];
+    until_as_expected(&left).await;
+    assert_eq!(counts(&left, "/pool/spread"), [3, 3]);
+    let now: Vec<_> = left
+        .iter()
+        .flat_map(|node| node.system().agents())
+        .map(|agent| agent.address())
+        .collect();
+    assert!(stays.iter().all(|address| now.contains(address)));
+    until("its name is known", &left, || {
+        left.iter()
+            .all(|n| n.system().whereis(&name("disk")).is_some())
+    })
+    .await;
+    // n1 gives everything away, but what nobody else may run.
+    assert_eq!(n1.drain_placed(SOON).await, 0);
+    until("n3 has it", &left, || {
+        counts(&[&n3], "/pool/") == [8 + 6 + 1] && counts(&[&n3], "/team") == [1]
+    })
+    .await;
+    assert_eq!(counts(&[&n1], "/pool/"), [0]);
+    assert_eq!(counts(&[&n1], "/fixed"), [1]);
+}
