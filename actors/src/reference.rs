@@ -457,6 +457,18 @@ impl AnyRef {
         self.0.core().is_alive()
     }
 
+    /// Whether it is on another node that has not answered lately: what is asked of it may take until there is a verdict on that node.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.0.remote().is_some_and(|remote| remote.is_doubtful())
+    }
+
+    /// Whether it is on another node.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.0.remote().is_some()
+    }
+
     /// What it is doing.
     #[must_use]
     pub fn state(&self) -> crate::ActorState {

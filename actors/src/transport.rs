@@ -61,6 +61,12 @@ pub trait Transport: Send + Sync + 'static {
         None
     }
 
+    /// Whether a node has not answered lately: what is asked of it may take until a verdict on it, or fail.
+    fn is_doubtful(&self, node: &Name) -> bool {
+        let _ = node;
+        false
+    }
+
     /// The members of a group on other nodes, as far as is known here.
     fn members(&self, group: &Name) -> Vec<Place> {
         let _ = group;

@@ -73,6 +73,11 @@ impl RemoteCell {
         })
     }
 
+    /// Whether its node has not answered lately.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.far.is_doubtful()
+    }
+
     pub(crate) fn typed<M: Message>(self: Arc<Self>) -> Option<AgentRef<M>> {
         M::codec()?;
         Some(AgentRef(self))

@@ -149,6 +149,10 @@ impl Remotes {
 }
 
 impl Far {
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.transport.is_doubtful(&self.node)
+    }
+
     /// Hands a letter over, if there is room.
     pub(super) fn carry(&self, parcel: Parcel, waker: Option<&Waker>) -> Result<(), NotCarried> {
         if self.has_spilled.load(Ordering::Acquire) && !self.flush(waker) {

@@ -61,6 +61,7 @@ impl Membership {
             let suspicion = Suspicion::new(suspect.clone(), incarnation, self.now);
             self.suspicions.insert(suspect.place(), suspicion);
         }
+        let others = self.able_to_confirm(size);
         let Some(suspicion) = self.suspicions.get_mut(&suspect.place()) else {
             return;
         };
@@ -77,11 +78,17 @@ impl Membership {
             self.spread
                 .add(News::Confirm(suspect.boot(), by), item.encode());
         }
-        let deadline = suspicion.deadline(size, self.health.factor(), &self.parameters);
+        let deadline = suspicion.deadline(size, others, self.health.factor(), &self.parameters);
         if suspicion.armed.is_none_or(|armed| deadline < armed) {
             suspicion.armed = Some(deadline);
             self.arm_suspicion(deadline, suspect, incarnation);
         }
+    }
+
+    /// How many members could confirm a suspicion that is held here: a member that is suspected itself confirms nothing, so nobody waits
+    /// for it. The suspect is one of those that are suspected.
+    fn able_to_confirm(&self, size: usize) -> usize {
+        size.saturating_sub(1 + self.suspicions.len().max(1))
     }
 
     /// The suspect's host refused this node a connection: others are asked to try, and one that finds the same is enough.
@@ -153,13 +160,14 @@ impl Membership {
     /// A suspicion's time is up, if nothing moved it.
     pub(super) fn judge(&mut self, suspect: &Peer, incarnation: u16) {
         let size = self.size();
+        let others = self.able_to_confirm(size);
         let Some(suspicion) = self.suspicions.get_mut(&suspect.place()) else {
             return;
         };
         if suspicion.peer != *suspect || suspicion.incarnation != incarnation {
             return;
         }
-        let deadline = suspicion.deadline(size, self.health.factor(), &self.parameters);
+        let deadline = suspicion.deadline(size, others, self.health.factor(), &self.parameters);
         if self.now < deadline {
             if suspicion.armed.is_none_or(|armed| armed <= self.now) {
                 suspicion.armed = Some(deadline);

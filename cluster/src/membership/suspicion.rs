@@ -52,14 +52,15 @@ impl Suspicion {
         !self.refused_by.is_empty()
     }
 
-    /// When it becomes a verdict. `members` counts this node and the suspect, `factor` is this node's local health.
+    /// When it becomes a verdict. `members` counts this node and the suspect, `others` those that could confirm it, as they are neither and
+    /// not suspected themselves; `factor` is this node's local health.
     pub(super) fn deadline(
         &self,
         members: usize,
+        others: usize,
         factor: u32,
         parameters: &Parameters,
     ) -> Duration {
-        let others = members.saturating_sub(2);
         let confirmed = self.suspected_by.len().saturating_sub(1);
         let after = if self.is_refused() && (confirmed > 0 || others == 0) {
             if others == 0 {
@@ -123,7 +124,8 @@ mod tests {
 
     fn check(by: &[(u128, bool)], members: usize, factor: u32, seconds: f64) {
         let parameters = Profile::Lan.parameters();
-        let after = suspicion(by).deadline(members, factor, &parameters) - Duration::from_secs(100);
+        let after = suspicion(by).deadline(members, members.saturating_sub(2), factor, &parameters)
+            - Duration::from_secs(100);
         assert!(
             (after.as_secs_f64() - seconds).abs() < 0.01,
             "{by:?} among {members}: {after:?}, expected {seconds} s"
@@ -176,12 +178,25 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_those_that_are_suspected_themselves() {
+        let parameters = Profile::Lan.parameters();
+        let after = |by: &[(u128, bool)], others, factor| {
+            let deadline = suspicion(by).deadline(3, others, factor, &parameters);
+            deadline - Duration::from_secs(100)
+        };
+        // The third one could confirm it, or is silent too.
+        assert_eq!(after(&[(1, false)], 1, 8), Duration::from_secs(123));
+        assert_eq!(after(&[(1, false)], 0, 8), Duration::from_secs(24));
+        assert_eq!(after(&[(1, true)], 0, 8), Duration::from_secs(1));
+    }
+
+    #[test]
     fn hearsay_waits_a_quarter_longer_than_those_who_saw() {
         let parameters = Profile::Lan.parameters();
         let mut told = suspicion(&[(1, false)]);
         told.first_hand = false;
         let seen = suspicion(&[(1, false)]);
-        assert!(told.deadline(10, 1, &parameters) > seen.deadline(10, 1, &parameters));
+        assert!(told.deadline(10, 8, 1, &parameters) > seen.deadline(10, 8, 1, &parameters));
     }
 
     #[test]

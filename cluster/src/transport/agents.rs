@@ -26,15 +26,18 @@ pub enum Service {
     Placement,
     /// The manifest of all nodes.
     Manifest,
+    /// Requests of one node to another, and their answers.
+    Requests,
 }
 
 impl Service {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Membership,
         Self::Names,
         Self::Certificates,
         Self::Placement,
         Self::Manifest,
+        Self::Requests,
     ];
 
     fn address(self) -> Address {
@@ -44,6 +47,7 @@ impl Service {
             Self::Certificates => 3,
             Self::Placement => 4,
             Self::Manifest => 5,
+            Self::Requests => 6,
         })
     }
 }
@@ -149,6 +153,11 @@ pub trait Directory: Send + Sync + 'static {
     fn whereis(&self, name: &Name) -> Option<Place>;
     /// The members of a group on other nodes.
     fn members(&self, group: &Name) -> Vec<Place>;
+    /// Whether a node is suspected.
+    fn is_doubtful(&self, node: &Name) -> bool {
+        let _ = node;
+        false
+    }
 }
 
 /// The links, as a system's transport.
@@ -192,6 +201,12 @@ impl Transport for AgentTransport {
         self.directory.get()?.whereis(name)
     }
 
+    fn is_doubtful(&self, node: &Name) -> bool {
+        self.directory
+            .get()
+            .is_some_and(|directory| directory.is_doubtful(node))
+    }
+
     fn members(&self, group: &Name) -> Vec<Place> {
         self.directory
             .get()
@@ -209,5 +224,23 @@ impl Links {
             body: bytes.into(),
         };
         drop(self.offer(to, Lane::Control, message, None));
+    }
+
+    /// Says something to a service of another node, and waits for room on the way. Dropping the future while it waits sends nothing.
+    ///
+    /// # Errors
+    /// [`NotOffered::NoPeer`] and [`NotOffered::TooLarge`].
+    pub async fn tell(
+        &self,
+        to: &Name,
+        service: Service,
+        bytes: impl Into<Bytes>,
+    ) -> Result<(), NotOffered> {
+        let message = Message {
+            sender: service.address(),
+            receiver: service.address(),
+            body: bytes.into(),
+        };
+        self.send(to, Lane::Control, message).await
     }
 }

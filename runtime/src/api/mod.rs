@@ -1,5 +1,6 @@
 //! The node's HTTP API: what it says on the wire, and the server that says it. `docs/api.md` describes it for its users.
 
+mod fanout;
 mod fault;
 mod guard;
 mod handlers;

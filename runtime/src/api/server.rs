@@ -1,6 +1,7 @@
 //! The server: threads of its own with a tokio runtime of their own, so that agents which hold all of their workers cannot
 //! keep it from answering.
 
+use super::fanout::{self, LocalAnswers};
 use super::guard;
 use super::handlers::{
     actors, chaos, conversations, dead_letters, events, health, jobs, journal, messages, nodes,
@@ -166,6 +167,9 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()> {
     let mut stopping = api.stopping.clone();
     let mut cut = api.stopping.clone();
+    // Kept here: it answers other members for as long as the server does.
+    let others = LocalAnswers::new(handlers().with_state(api.clone()));
+    api.node.answer_members_with(&others);
     let server = axum::serve(listener, router(api)).with_graceful_shutdown(async move {
         // True, or its sender is gone: either way it is over.
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -240,7 +244,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
     ]
 }
 
-fn router(api: Api) -> Router {
+/// What is answered, to whomever may ask.
+fn handlers() -> Router<Api> {
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods);
@@ -249,6 +254,14 @@ fn router(api: Api) -> Router {
         .fallback(health::unknown_path)
         .method_not_allowed_fallback(health::wrong_method)
         .layer(axum::middleware::from_fn(guard::answered_in_any_case))
+}
+
+fn router(api: Api) -> Router {
+    handlers()
+        .layer(axum::middleware::from_fn_with_state(
+            api.clone(),
+            fanout::to_named_node,
+        ))
         .layer(axum::middleware::from_fn(guard::local_programs_only))
         .with_state(api)
 }

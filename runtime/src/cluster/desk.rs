@@ -5,6 +5,7 @@ use super::attend;
 use super::certificates;
 use super::directory;
 use super::member::Inner;
+use super::requests;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,6 +108,7 @@ pub(super) async fn work_off(member: Weak<Inner>, mut inbox: Inbox) {
                 let _ = member.gossip.tell(Event::Link { from, bytes }).await;
             }
             Service::Certificates => certificates::message(&member, &from, &bytes),
+            Service::Requests => requests::arrived(&member, &from, &bytes),
             Service::Names => {
                 let decisions = member.directory.message(from.boot, &bytes);
                 directory::carry_out(&member, decisions).await;

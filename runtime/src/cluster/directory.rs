@@ -4,27 +4,48 @@
 //! loses such a claim goes on and is found by its name on its own node only.
 
 use super::member::{Inner, wall_ms};
+use super::orders;
+use super::requests::Requests;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use swarm_actors::{Place, System, is_service};
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::membership;
 use swarm_cluster::names::{Class, Decision, Event, Holder, NameChange, Names, NamesParameters};
-use swarm_cluster::transport::{self, Service};
+use swarm_cluster::transport::{self, Links, Service};
 use swarm_protocols::{Address, Name, Path};
+use tokio::sync::Notify;
 
 /// How often what agents here have joined and registered is compared with what the others were told.
 const COMPARE: Duration = Duration::from_millis(250);
+
+/// How long a node has to tell the paths of its agents.
+const PATHS_LIMIT: Duration = Duration::from_secs(2);
+/// How many paths of other nodes' agents are kept; all are asked for again when there are more.
+const PATHS_KNOWN_MAX: usize = 65_536;
 
 /// The tables of names and groups.
 pub(super) struct Directory {
     names: Mutex<Names>,
     /// What of this node is in the tables.
     told: Mutex<Told>,
+    /// Nodes that are suspected.
+    doubted: Mutex<BTreeSet<Name>>,
+    /// Where agents of other nodes stand in their trees.
+    paths: Mutex<Paths>,
+    /// Some path is wanted.
+    is_wanted: Notify,
     me: Name,
     origin: Instant,
+}
+
+#[derive(Default)]
+struct Paths {
+    known: BTreeMap<Address, Path>,
+    /// Asked for next, by node.
+    wanted: BTreeMap<Name, BTreeSet<Address>>,
 }
 
 #[derive(Default)]
@@ -44,6 +65,9 @@ impl Directory {
                 Duration::ZERO,
             )),
             told: Mutex::new(Told::default()),
+            doubted: Mutex::default(),
+            paths: Mutex::default(),
+            is_wanted: Notify::new(),
             origin: Instant::now(),
         }
     }
@@ -111,15 +135,58 @@ impl Directory {
 
     fn place(&self, holder: Holder) -> Option<Place> {
         (holder.node.name != self.me).then(|| Place {
-            node: holder.node.name,
-            path: path_of(holder.address),
             address: holder.address,
+            node: holder.node.name.clone(),
+            path: self.path_of(&holder),
         })
+    }
+
+    /// Its place in its tree, once its node has told; until then its address stands for it.
+    fn path_of(&self, holder: &Holder) -> Path {
+        let mut paths = self.paths.lock();
+        if let Some(path) = paths.known.get(&holder.address) {
+            return path.clone();
+        }
+        let wanted = paths.wanted.entry(holder.node.name.clone()).or_default();
+        if wanted.len() < orders::PATHS_MAX && wanted.insert(holder.address) {
+            self.is_wanted.notify_one();
+        }
+        unknown_path(holder.address)
+    }
+
+    /// Notes whether a node is suspected.
+    pub(super) fn doubt(&self, node: &Name, is_doubted: bool) {
+        let mut doubted = self.doubted.lock();
+        if is_doubted {
+            doubted.insert(node.clone());
+        } else {
+            doubted.remove(node);
+        }
+    }
+
+    /// Asks the nodes for the paths that were wanted.
+    async fn ask_for_paths(&self, requests: &Requests, links: &Links) {
+        let wanted = std::mem::take(&mut self.paths.lock().wanted);
+        let asked = wanted.into_iter().map(|(node, addresses)| async move {
+            let order = orders::order(orders::PATHS, &addresses);
+            let asked = requests.ask(links, &node, order, PATHS_LIMIT).await;
+            // A node that does not answer is asked again when somebody wants to know.
+            asked
+                .ok()
+                .and_then(|answered| orders::read::<Vec<(Address, Path)>>(&answered.body))
+                .unwrap_or_default()
+        });
+        for told in futures_util::future::join_all(asked).await {
+            let mut paths = self.paths.lock();
+            if paths.known.len() + told.len() > PATHS_KNOWN_MAX {
+                paths.known.clear();
+            }
+            paths.known.extend(told);
+        }
     }
 }
 
-/// Its place in its own tree is known to its node only.
-fn path_of(address: Address) -> Path {
+fn unknown_path(address: Address) -> Path {
     Name::new(&address.to_string()).map_or_else(|_| Path::root(), |name| Path::root().child(&name))
 }
 
@@ -127,6 +194,10 @@ impl transport::Directory for Directory {
     fn whereis(&self, name: &Name) -> Option<Place> {
         let holder = self.names.lock().whereis(name.as_str())?;
         self.place(holder)
+    }
+
+    fn is_doubtful(&self, node: &Name) -> bool {
+        self.doubted.lock().contains(node)
     }
 
     fn members(&self, group: &Name) -> Vec<Place> {
@@ -177,5 +248,13 @@ pub(super) async fn run(member: Weak<Inner>) {
             }
         }
         tokio::time::sleep(COMPARE).await;
+    }
+}
+
+/// Asks for the paths of other nodes' agents when somebody wants to know, until the node is gone. Does not keep it alive while it waits.
+pub(super) async fn learn_paths(directory: Arc<Directory>, requests: Arc<Requests>, links: Links) {
+    loop {
+        directory.is_wanted.notified().await;
+        directory.ask_for_paths(&requests, &links).await;
     }
 }

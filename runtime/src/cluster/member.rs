@@ -5,6 +5,7 @@ use super::certificates::{self, Renewal};
 use super::desk::{self, Desk, MembershipLinks};
 use super::directory::{self, Directory};
 use super::kept::{Kept, KeptError, Safe};
+use super::requests::{Answered, Answerer, Forwarded, RequestError, Requests};
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
@@ -162,6 +163,7 @@ pub(super) struct Inner {
     pub(super) gossip: GossipHandle,
     pub(super) directory: Arc<Directory>,
     pub(super) attended: Attended,
+    pub(super) requests: Arc<Requests>,
     address: SocketAddr,
     running: Mutex<Option<Gossip>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -330,6 +332,7 @@ impl Cluster {
             gossip: handle.clone(),
             directory,
             attended: Attended::default(),
+            requests: Arc::default(),
             address,
             running: Mutex::new(Some(gossip)),
             tasks: Mutex::new(Vec::new()),
@@ -344,6 +347,11 @@ impl Cluster {
             tokio::spawn(certificates::watch(weak.clone())),
             tokio::spawn(directory::run(weak.clone())),
             tokio::spawn(follow(weak, notices)),
+            tokio::spawn(directory::learn_paths(
+                inner.directory.clone(),
+                inner.requests.clone(),
+                inner.links.clone(),
+            )),
         ];
         inner.tasks.lock().extend(tasks);
         inner.store(&inner.kept.lock());
@@ -413,6 +421,27 @@ impl Cluster {
         within: Duration,
     ) -> Result<Duration, swarm_cluster::transport::PingError> {
         self.0.links.ping(peer, within).await
+    }
+
+    /// Asks another member something, in the form of the API. Dropping the future forgets the request; it may have been done.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn request(
+        &self,
+        node: &Name,
+        request: Forwarded,
+        within: Duration,
+    ) -> Result<Answered, RequestError> {
+        self.0
+            .requests
+            .ask(&self.0.links, node, request, within)
+            .await
+    }
+
+    /// Has this one answer what other members ask, for as long as it lives. A later one takes its place.
+    pub fn answer_with(&self, answerer: Weak<dyn Answerer>) {
+        self.0.requests.answer_with(answerer);
     }
 
     /// This node.
@@ -734,7 +763,20 @@ async fn follow(member: Weak<Inner>, mut notices: broadcast::Receiver<Notice>) {
     }
 }
 
+/// Who is suspected is asked nothing new where somebody else will do.
+fn note_doubts(member: &Inner, change: &Change) {
+    match change {
+        Change::Suspect { node } => member.directory.doubt(&node.name, true),
+        Change::Refuted { node }
+        | Change::Alive { node, .. }
+        | Change::Down { node, .. }
+        | Change::Left { node } => member.directory.doubt(&node.name, false),
+        _ => {}
+    }
+}
+
 fn carry_out(member: &Inner, change: Change) {
+    note_doubts(member, &change);
     let publish = |name: &str, detail: &str| {
         if let Some(system) = member.system.upgrade() {
             system.publish_custom(None, name, detail);
@@ -747,10 +789,12 @@ fn carry_out(member: &Inner, change: Change) {
         }
         Change::Down { node, cause } => {
             member.links.down(&node.name, Some(node.boot));
+            member.requests.node_lost(&node.name);
             publish("node-down", &format!("{}: {cause:?}", node.name));
         }
         Change::Left { node } => {
             member.links.down(&node.name, Some(node.boot));
+            member.requests.node_lost(&node.name);
             publish("node-left", node.name.as_str());
         }
         Change::Suspect { node } => publish("node-suspect", node.name.as_str()),
@@ -771,6 +815,8 @@ fn carry_out(member: &Inner, change: Change) {
 /// After notices were lost: the whole view again.
 async fn catch_up(member: &Inner) {
     for view in member.gossip.members().await.unwrap_or_default() {
+        let is_doubted = view.state == MemberState::Suspect;
+        member.directory.doubt(&view.node.name, is_doubted);
         match view.state {
             MemberState::Alive | MemberState::Suspect => {
                 let address = view.address.to_string();

@@ -13,7 +13,10 @@ mod desk;
 mod directory;
 mod kept;
 mod member;
+mod orders;
+mod requests;
 
 pub(crate) use attend::Said;
 pub use kept::KeptError;
 pub use member::{Cluster, ClusterError, ClusterOptions, Joined, Member, Way};
+pub use requests::{Answered, Answerer, Forwarded, REQUEST_BYTES_MAX, RequestError};

@@ -1,7 +1,7 @@
 //! Workers that bid for each job: a contract net decides who has it (fipa.md d.4).
 
 use super::bids::rank;
-use super::group::{Chosen, GroupWorkers, LANGUAGE, NOT_TAKEN_PAUSE, read_answer};
+use super::group::{Chosen, GroupWorkers, LANGUAGE, NOT_TAKEN_PAUSE, given_up, read_answer};
 use super::job::{FailureCode, Job, Outcome};
 use super::verdict::End;
 use super::workers::{NoWorkers, Report, Workers};
@@ -179,7 +179,13 @@ impl Workers for BiddingWorkers {
 
     async fn perform(&self, awarded: Awarded, _: Arc<Job>) -> Result<Report, NoWorkers> {
         let (chosen, agreed) = match awarded.0 {
-            Award::Running { chosen, agreed } => (chosen, agreed.await),
+            Award::Running { chosen, agreed } => tokio::select! {
+                agreed = agreed => (chosen, agreed),
+                () = given_up(&chosen.worker) => {
+                    let end = End::Died(ExitReason::Unreachable);
+                    return Ok(self.group.report(&chosen.worker, end));
+                }
+            },
             Award::Refused { by, reason } => return Ok(Report::of(&by, End::Answered(reason))),
         };
         let worker = &chosen.worker;
@@ -193,7 +199,7 @@ impl Workers for BiddingWorkers {
             None => End::NotTaken,
             Some(part) => self.end_of(worker, part).await,
         };
-        Ok(Report::of(worker.path().as_str(), end))
+        Ok(self.group.report(worker, end))
     }
 }
 
@@ -204,6 +210,7 @@ impl BiddingWorkers {
             (Ended::Failed, Some(answer)) if !answer.is_delivery_failure() => {
                 End::Answered(read_answer(&answer))
             }
+            (Ended::Down, _) if worker.is_remote() => End::Died(ExitReason::Unreachable),
             (Ended::Down, _) => End::Died(worker.detail().last_exit.unwrap_or(ExitReason::Killed)),
             (Ended::TimedOut, _) => {
                 // It has had only this job from here; what hangs is ended, so that it takes no other job's time.

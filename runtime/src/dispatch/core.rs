@@ -182,6 +182,7 @@ impl Dispatcher {
                     line: None,
                     outcome,
                     worker: report.worker,
+                    node: report.node,
                     attempts: held.attempts.made(),
                     ms: u64::try_from(ms).unwrap_or(u64::MAX),
                 };

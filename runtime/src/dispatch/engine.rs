@@ -173,6 +173,7 @@ pub async fn go_on_with_one<W: Workers>(
                 line: None,
                 outcome,
                 worker: report.worker,
+                node: report.node,
                 attempts: attempts.made(),
                 ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
             });

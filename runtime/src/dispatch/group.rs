@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_actors::{ActorState, AnyRef, AskError, System};
-use swarm_protocols::{AclMessage, Address, Name, Performative};
+use swarm_protocols::{AclMessage, Address, ExitReason, Name, Performative};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -21,8 +21,17 @@ pub(super) const LANGUAGE: &str = "application/json";
 /// them; then the wait grows up to the second value.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
 
+/// How long a node may have been silent before what is under way on it is handed to somebody else: membership has asked it directly,
+/// through others and over its link by then, and a pause of that length is no rare thing.
+const DOUBT_GRACE: Duration = Duration::from_secs(2);
+/// How often that is looked at.
+const DOUBT_LOOK: Duration = Duration::from_millis(200);
+
 /// When so many groups are known, those that nobody gives jobs to now are forgotten.
 const GROUPS_KEPT: usize = 256;
+
+/// When the jobs of so many workers are counted, counting begins anew.
+const WORKERS_KEPT: usize = 65_536;
 
 /// How long to leave a job alone that no worker took, so that a worker that refuses is not asked without pause.
 pub(super) const NOT_TAKEN_PAUSE: Duration = Duration::from_millis(10);
@@ -36,6 +45,8 @@ pub struct Desk(Arc<DeskState>);
 struct DeskState {
     /// Workers with a job. Locked for single look-ups and changes only.
     busy: Mutex<HashSet<Address>>,
+    /// How many jobs each worker has had, so that those that look alike take turns.
+    had: Mutex<HashMap<Address, u64>>,
     /// Told when a worker of the group is free again.
     freed: Mutex<HashMap<Name, Arc<Notify>>>,
 }
@@ -66,17 +77,35 @@ impl Desk {
             freed,
             deadline,
             patience,
+            names_nodes: false,
         }
     }
 
     /// Sets the worker aside, unless it has a job.
     fn take(&self, worker: &AnyRef) -> bool {
-        self.0.busy.lock().insert(worker.address())
+        let is_free = self.0.busy.lock().insert(worker.address());
+        if is_free {
+            let mut had = self.0.had.lock();
+            if had.len() >= WORKERS_KEPT {
+                had.clear();
+            }
+            *had.entry(worker.address()).or_default() += 1;
+        }
+        is_free
+    }
+
+    /// Whom to ask first: the lowest. Of two that are equal in all else the address decides.
+    fn load(&self, worker: &AnyRef) -> (bool, u64, u64, Address) {
+        let address = worker.address();
+        let had = self.0.had.lock().get(&address).copied().unwrap_or(0);
+        (worker.is_doubtful(), worker.mailbox_depth(), had, address)
     }
 }
 
-/// The members of one group. The least loaded of those that are alive and have no job gets the next one; each has one at a
-/// time, so a job's deadline is not spent in a queue behind other jobs.
+/// The members of one group, on all nodes. The least loaded of those that are alive and have no job gets the next one; each has one at a
+/// time, so a job's deadline is not spent in a queue behind other jobs. The mailboxes of other nodes are not seen: among workers that
+/// look alike, the one that had the fewest jobs from here goes first. Those on a node that does not answer come last of all, and a job
+/// that such a node has had for too long is handed over again.
 #[derive(Clone)]
 pub struct GroupWorkers {
     desk: Desk,
@@ -85,6 +114,7 @@ pub struct GroupWorkers {
     freed: Arc<Notify>,
     pub(super) deadline: Duration,
     patience: Duration,
+    names_nodes: bool,
 }
 
 /// A worker that is set aside for one job.
@@ -112,7 +142,7 @@ impl GroupWorkers {
             free.retain(|member| !busy.contains(&member.address()));
         }
         free.retain(takes_messages);
-        free.sort_by_key(|member| (member.mailbox_depth(), member.address()));
+        free.sort_by_cached_key(|member| self.desk.load(member));
         (free, is_any_alive)
     }
 
@@ -134,10 +164,13 @@ impl GroupWorkers {
             let busy = self.desk.0.busy.lock();
             free.retain(|member| !busy.contains(&member.address()));
         }
-        let load = |member: &AnyRef| (member.mailbox_depth(), member.address());
+        let mut free: Vec<_> = free
+            .into_iter()
+            .map(|member| (self.desk.load(&member), member))
+            .collect();
         let mut chosen = None;
-        while let Some(least) = (0..free.len()).min_by_key(|at| load(&free[*at])) {
-            let member = free.swap_remove(least);
+        while let Some(least) = (0..free.len()).min_by_key(|at| free[*at].0) {
+            let (_, member) = free.swap_remove(least);
             // Another chooser may have been faster.
             if takes_messages(&member) && self.desk.take(&member) {
                 chosen = Some(member);
@@ -173,15 +206,75 @@ impl Workers for GroupWorkers {
 
     async fn perform(&self, chosen: Chosen, job: Arc<Job>) -> Result<Report, NoWorkers> {
         let worker = &chosen.worker;
+        let end = tokio::select! {
+            end = self.attempt(worker, &job) => end,
+            () = given_up(worker) => End::Died(ExitReason::Unreachable),
+        };
+        Ok(self.report(worker, end))
+    }
+}
+
+/// Resolves when the worker's node has not answered for too long. Never for one of this node.
+pub(super) async fn given_up(worker: &AnyRef) {
+    if !worker.is_remote() {
+        return std::future::pending().await;
+    }
+    let mut doubtful_since: Option<Instant> = None;
+    loop {
+        tokio::time::sleep(DOUBT_LOOK).await;
+        if !worker.is_doubtful() {
+            doubtful_since = None;
+            continue;
+        }
+        let since = *doubtful_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= DOUBT_GRACE {
+            return;
+        }
+    }
+}
+
+impl GroupWorkers {
+    /// Says in its reports which node a worker is on.
+    #[must_use]
+    pub fn naming_nodes(mut self) -> Self {
+        self.names_nodes = true;
+        self
+    }
+
+    pub(super) fn report(&self, worker: &AnyRef, end: End) -> Report {
+        // Where an agent of another node stands may have become known only now.
+        let now = worker.is_remote().then(|| {
+            let members = self.system.group(&self.group);
+            members
+                .into_iter()
+                .find(|member| member.address() == worker.address())
+        });
+        let path = now
+            .flatten()
+            .map_or_else(|| worker.path().clone(), |member| member.path().clone());
+        let node = self
+            .names_nodes
+            .then(|| Arc::from(worker.info().node.as_str()));
+        Report {
+            node,
+            ..Report::of(path.as_str(), end)
+        }
+    }
+
+    async fn attempt(&self, worker: &AnyRef, job: &Job) -> End {
         let mut request = AclMessage::new(Performative::Request);
         request.language = Some(LANGUAGE.to_owned());
         request.protocol = Some("fipa-request".to_owned());
         request.content = Some(job.content());
-        let end = match worker.ask_acl(request, self.deadline).await {
+        match worker.ask_acl(request, self.deadline).await {
             Ok(answer) => End::Answered(read_answer(&answer)),
             Err(AskError::Crashed(reason)) => End::Died(reason),
             // The worker's end with its node: the job may have been done, as after any death of a worker.
-            Err(AskError::Unreachable) => End::Died(swarm_protocols::ExitReason::Unreachable),
+            Err(AskError::Unreachable) => {
+                // The group may still name those of a node that was given up a moment ago.
+                tokio::time::sleep(NOT_TAKEN_PAUSE).await;
+                End::Died(ExitReason::Unreachable)
+            }
             Err(AskError::NoReply) => End::Silent,
             Err(AskError::Timeout { .. }) => {
                 // It has had only this job from here; what hangs is ended, so that it takes no other job's time.
@@ -194,12 +287,9 @@ impl Workers for GroupWorkers {
                 tokio::time::sleep(NOT_TAKEN_PAUSE).await;
                 End::NotTaken
             }
-        };
-        Ok(Report::of(worker.path().as_str(), end))
+        }
     }
-}
 
-impl GroupWorkers {
     /// Looks until something is found, and `patience` longer than anybody was alive.
     pub(super) async fn wait_for<T>(
         &self,

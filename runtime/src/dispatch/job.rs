@@ -169,6 +169,8 @@ pub struct JobResult {
     pub outcome: Outcome,
     /// The path of the worker of the last attempt.
     pub worker: Option<Arc<str>>,
+    /// The node of that worker, where there are several.
+    pub node: Option<Arc<str>>,
     /// How often it was handed to a worker.
     pub attempts: u32,
     /// Milliseconds from the first hand-over to this result.
@@ -184,6 +186,7 @@ impl JobResult {
             line,
             outcome: Outcome::failed(FailureCode::BadJob, error),
             worker: None,
+            node: None,
             attempts: 0,
             ms: 0,
         }
@@ -191,7 +194,7 @@ impl JobResult {
 }
 
 impl Serialize for JobResult {
-    /// `{"id","ok","output"|"error" and "code","worker","attempts","ms"}`, with `"line"` for a line that was no job.
+    /// `{"id","ok","output"|"error" and "code","worker","attempts","ms"}`, with `"node"` where there are several and `"line"` for a line that was no job.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.id)?;
@@ -207,6 +210,9 @@ impl Serialize for JobResult {
             map.serialize_entry("line", &line)?;
         }
         map.serialize_entry("worker", &self.worker)?;
+        if let Some(node) = &self.node {
+            map.serialize_entry("node", node)?;
+        }
         map.serialize_entry("attempts", &self.attempts)?;
         map.serialize_entry("ms", &self.ms)?;
         map.end()
@@ -229,6 +235,8 @@ impl<'de> Deserialize<'de> for JobResult {
             #[serde(default)]
             line: Option<u64>,
             worker: Option<String>,
+            #[serde(default)]
+            node: Option<String>,
             attempts: u32,
             ms: u64,
         }
@@ -248,6 +256,7 @@ impl<'de> Deserialize<'de> for JobResult {
             line: fields.line,
             outcome,
             worker: fields.worker.map(Arc::from),
+            node: fields.node.map(Arc::from),
             attempts: fields.attempts,
             ms: fields.ms,
         })
@@ -278,6 +287,7 @@ mod tests {
             line: None,
             outcome: Outcome::Done(RawValue::from_string("{\"words\":2}".into()).unwrap()),
             worker: Some("/pool/w-1".into()),
+            node: None,
             attempts: 2,
             ms: 7,
         };

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Report {
     /// The path of the worker that had it.
     pub worker: Option<Arc<str>>,
+    /// The node of that worker, where there are several.
+    pub node: Option<Arc<str>>,
     /// How it ended.
     pub end: End,
     /// How many attempts were made and counted elsewhere before this one (by the node, when the job went through its API).
@@ -23,6 +25,7 @@ impl Report {
     pub fn of(path: &str, end: End) -> Self {
         Self {
             worker: Some(path.into()),
+            node: None,
             end,
             attempts_before: 0,
         }

@@ -24,7 +24,7 @@ pub use tools::McpRefused;
 pub use tree::{BadAgent, compile_all};
 
 use crate::api::types::{NodeState, Time};
-use crate::cluster::Cluster;
+use crate::cluster::{Answerer, Cluster};
 use crate::fipa::{Counters, Counts};
 use crate::manifest::Manifest;
 use crate::placement::PlacementHandle;
@@ -33,7 +33,7 @@ use parking_lot::{Mutex, RwLock};
 use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use swarm_actors::conversation::ConversationBook;
 use swarm_actors::journal::{Journal, Seq};
@@ -118,6 +118,8 @@ struct Inner {
     fipa: Mutex<Option<Arc<Counters>>>,
     /// Its place in a cluster, once it has one.
     cluster: OnceLock<Cluster>,
+    /// Who answers what other members ask.
+    answerer: Mutex<Option<Weak<dyn Answerer>>>,
 }
 
 /// What the node is about. Whether the tree has failed while it was running, the system knows.
@@ -199,6 +201,7 @@ impl Node {
             changed: Notify::new(),
             root: Mutex::new(None),
             cluster: OnceLock::new(),
+            answerer: Mutex::new(None),
             fipa: Mutex::new(None),
         }))
     }
@@ -436,7 +439,19 @@ impl Node {
 
     /// Makes it a member of a cluster. Once: later calls change nothing and give false.
     pub fn enter(&self, cluster: Cluster) -> bool {
+        if let Some(answerer) = self.0.answerer.lock().clone() {
+            cluster.answer_with(answerer);
+        }
         self.0.cluster.set(cluster).is_ok()
+    }
+
+    /// Has other members' requests answered by this one, now or once the node is a member.
+    pub(crate) fn answer_members_with<A: Answerer>(&self, answerer: &Arc<A>) {
+        let weak: Weak<A> = Arc::downgrade(answerer);
+        *self.0.answerer.lock() = Some(weak.clone());
+        if let Some(cluster) = self.cluster() {
+            cluster.answer_with(weak);
+        }
     }
 
     /// Its agents.

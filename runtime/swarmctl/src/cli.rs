@@ -46,6 +46,12 @@ pub(crate) struct Global {
     /// The context whose node is meant, see swarmctl context [env: SWARM_CONTEXT] [default: the one in use]
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "node")]
     pub(crate) context: Option<String>,
+    /// Of that node only, where the answer would be for the whole cluster
+    #[arg(long, global = true)]
+    pub(crate) local: bool,
+    /// Have this member of the cluster do it, through the node that is spoken to
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "local")]
+    pub(crate) on: Option<String>,
     /// How long to wait for an answer
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = some_time, env = "SWARM_TIMEOUT")]
     pub(crate) timeout: Duration,

@@ -26,6 +26,10 @@ pub(crate) struct NodeClient {
     context: Option<String>,
     http: reqwest::Client,
     timeout: Duration,
+    /// Only that node's own part is wanted.
+    is_local: bool,
+    /// The member that is meant.
+    on: Option<String>,
 }
 
 impl NodeClient {
@@ -58,6 +62,8 @@ impl NodeClient {
             context: chosen.context,
             http,
             timeout: global.timeout,
+            is_local: global.local,
+            on: global.on.clone(),
         })
     }
 
@@ -73,6 +79,24 @@ impl NodeClient {
     /// The node's address as a URL.
     pub(crate) fn url(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// Another node at that address, or nothing if it is none.
+    pub(crate) fn at(&self, address: &str) -> Option<Self> {
+        Some(Self {
+            base: parse(address)?,
+            context: None,
+            on: None,
+            ..self.clone()
+        })
+    }
+
+    /// The same node, asked for its own part only.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            is_local: true,
+            ..self.clone()
+        }
     }
 
     /// The same node with another patience.
@@ -161,7 +185,14 @@ impl NodeClient {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut url = self.base.clone();
         url.set_path(path);
-        self.http.request(method, url)
+        let mut request = self.http.request(method, url);
+        if self.is_local {
+            request = request.header("swarm-scope", "node");
+        }
+        if let Some(on) = &self.on {
+            request = request.header("swarm-node", on);
+        }
+        request
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {

@@ -4,7 +4,9 @@ use crate::cli::{ColorChoice, Format, Global};
 use crate::failure::Failure;
 use crate::table::{Table, printable};
 use serde::Serialize;
+use serde_json::json;
 use std::io::{self, IsTerminal, Write};
+use swarm_runtime::api::types::Unanswered;
 
 /// The output of one command.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +138,21 @@ impl Output {
     pub(crate) fn note(&self, text: &str) {
         if !self.is_quiet {
             say(&printable(text));
+        }
+    }
+
+    /// Names those whose part is missing in what is shown.
+    pub(crate) fn unanswered(&self, nodes: &[Unanswered]) {
+        for silent in nodes {
+            self.report(
+                &json!({ "event": "unanswered", "node": silent.node, "why": silent.why }),
+                || {
+                    printable(&format!(
+                        "node {} did not answer: {}",
+                        silent.node, silent.why
+                    ))
+                },
+            );
         }
     }
 

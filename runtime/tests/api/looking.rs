@@ -278,7 +278,7 @@ async fn the_description_fits_the_answers() {
         ("/livez", "LiveAnswer", ""),
         ("/readyz", "ReadyAnswer", ""),
         ("/v1/status", "StatusAnswer", ""),
-        ("/v1/tree", "TreeNode", ""),
+        ("/v1/tree", "TreeAnswer", ""),
         ("/v1/tree", "Supervision", "/supervision"),
         ("/v1/actors", "ActorsAnswer", ""),
         ("/v1/actors", "ActorSummary", "/actors/0"),

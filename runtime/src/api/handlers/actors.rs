@@ -1,6 +1,7 @@
 //! Actors: listed, described, and acted upon.
 
 use super::{agent_at, no_such_actor, path_of};
+use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
 use crate::api::input::{JsonBody, QueryOf};
 use crate::api::server::Api;
@@ -36,6 +37,7 @@ fn now(api: &Api) -> Now {
 
 pub(in crate::api) async fn list(
     State(api): State<Api>,
+    scope: Scope,
     QueryOf(mut query): QueryOf<ActorsQuery>,
 ) -> Result<Json<ActorsAnswer>, Fault> {
     query.limit = Some(query.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX));
@@ -58,13 +60,24 @@ pub(in crate::api) async fn list(
         under.as_ref(),
         now,
     );
-    Ok(Json(ActorsAnswer {
-        actors: actors
-            .iter()
-            .map(|actor| view::summary(actor, now))
-            .collect(),
+    let own: Vec<_> = actors
+        .iter()
+        .map(|actor| view::summary(actor, now))
+        .collect();
+    let others: Gathered<ActorsAnswer> = fanout::gather(&api, scope, "/v1/actors", &query).await;
+    let mut answer = ActorsAnswer {
+        actors: own,
         total,
-    }))
+        unanswered: others.unanswered,
+    };
+    if !others.answers.is_empty() {
+        for (_, other) in others.answers {
+            answer.total += other.total;
+            answer.actors.extend(other.actors);
+        }
+        view::merge(&mut answer.actors, sort, query.limit);
+    }
+    Ok(Json(answer))
 }
 
 pub(in crate::api) async fn show(

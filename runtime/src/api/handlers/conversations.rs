@@ -1,5 +1,6 @@
 //! Conversations: listed, looked at, followed, and a contract net for a caller that is no agent.
 
+use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
 use crate::api::input::{JsonBody, QueryOf};
 use crate::api::server::Api;
@@ -46,6 +47,7 @@ const LANGUAGE: &str = "application/json";
 
 pub(in crate::api) async fn list(
     State(api): State<Api>,
+    scope: Scope,
     headers: HeaderMap,
     QueryOf(query): QueryOf<ConversationsQuery>,
 ) -> Result<Response, Fault> {
@@ -81,20 +83,42 @@ pub(in crate::api) async fn list(
         (a.opened_ms, &a.id, a.role, &a.agent).cmp(&(b.opened_ms, &b.id, b.role, &b.agent))
     });
     let first = views.len().saturating_sub(limit);
-    Ok(Json(ConversationsAnswer {
-        conversations: views[first..].iter().map(view::summary).collect(),
+    let node = api.node.name();
+    let mut answer = ConversationsAnswer {
+        conversations: views[first..]
+            .iter()
+            .map(|view| view::summary(view, node))
+            .collect(),
         counts: view::counts(book.counts()),
-    })
-    .into_response())
+        unanswered: Vec::new(),
+    };
+    let others: Gathered<ConversationsAnswer> =
+        fanout::gather(&api, scope, "/v1/conversations", &query).await;
+    answer.unanswered = others.unanswered;
+    if !others.answers.is_empty() {
+        for (_, other) in others.answers {
+            view::add(&mut answer.counts, &other.counts);
+            answer.conversations.extend(other.conversations);
+        }
+        answer.conversations.sort_by(|a, b| {
+            (a.opened_at, &a.id, &a.role, &a.agent).cmp(&(b.opened_at, &b.id, &b.role, &b.agent))
+        });
+        let first = answer.conversations.len().saturating_sub(limit);
+        answer.conversations.drain(..first);
+    }
+    Ok(Json(answer).into_response())
 }
 
 pub(in crate::api) async fn show(
     State(api): State<Api>,
+    scope: Scope,
     QueryOf(query): QueryOf<ConversationQuery>,
 ) -> Result<Json<ConversationDetail>, Fault> {
     let id = ConversationId::from(query.id.as_str());
     let views = api.node.conversations().get(&id);
-    if views.is_empty() {
+    let others: Gathered<ConversationDetail> =
+        fanout::gather(&api, scope, "/v1/conversation", &query).await;
+    if views.is_empty() && others.answers.is_empty() {
         return Err(Fault::new(
             StatusCode::NOT_FOUND,
             "no-such-conversation",
@@ -102,7 +126,15 @@ pub(in crate::api) async fn show(
             "`swarmctl conversation ls` lists those that are open or ended a short time ago",
         ));
     }
-    Ok(Json(view::detail(&views)))
+    let mut detail = view::detail(&views, api.node.name());
+    for (_, other) in others.answers {
+        view::join(&mut detail, other);
+    }
+    detail.unanswered = others.unanswered;
+    detail
+        .unanswered
+        .retain(|other| other.why != fanout::NOT_THERE);
+    Ok(Json(detail))
 }
 
 /// What is said from now on, each message once: as its sender sent it.

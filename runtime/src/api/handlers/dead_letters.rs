@@ -1,5 +1,6 @@
 //! Dead letters: seen, replayed, removed.
 
+use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
 use crate::api::input::NoBody;
 use crate::api::server::Api;
@@ -23,12 +24,26 @@ fn no_such_letter(id: impl std::fmt::Display) -> Fault {
     )
 }
 
-pub(in crate::api) async fn list(State(api): State<Api>) -> Json<DeadLettersAnswer> {
+pub(in crate::api) async fn list(State(api): State<Api>, scope: Scope) -> Json<DeadLettersAnswer> {
+    let others: Gathered<DeadLettersAnswer> =
+        fanout::gather(&api, scope, "/v1/dead-letters", &()).await;
     let letters = api.node.system().dead_letters();
-    Json(DeadLettersAnswer {
-        dead_letters: letters.list().iter().map(view::dead_letter).collect(),
+    let mut answer = DeadLettersAnswer {
+        dead_letters: letters
+            .list()
+            .iter()
+            .map(|letter| view::dead_letter(letter, api.node.name()))
+            .collect(),
         dropped: letters.evicted(),
-    })
+        unanswered: others.unanswered,
+    };
+    for (_, other) in others.answers {
+        answer.dropped += other.dropped;
+        answer.dead_letters.extend(other.dead_letters);
+    }
+    // Each node's own are in order of their deaths; equal times keep that.
+    answer.dead_letters.sort_by_key(|letter| letter.at);
+    Json(answer)
 }
 
 pub(in crate::api) async fn show(
@@ -42,7 +57,7 @@ pub(in crate::api) async fn show(
         .dead_letters()
         .get(id)
         .ok_or_else(|| no_such_letter(id))?;
-    Ok(Json(view::dead_letter_detail(&letter)))
+    Ok(Json(view::dead_letter_detail(&letter, api.node.name())))
 }
 
 pub(in crate::api) async fn replay(

@@ -1,5 +1,6 @@
 //! Probes, status, metrics and the description of the API.
 
+use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
 use crate::api::metrics;
 use crate::api::server::Api;
@@ -42,7 +43,15 @@ pub(in crate::api) async fn ready(State(api): State<Api>) -> Response {
         .into_response()
 }
 
-pub(in crate::api) async fn status(State(api): State<Api>) -> Json<StatusAnswer> {
+pub(in crate::api) async fn status(State(api): State<Api>, scope: Scope) -> Json<StatusAnswer> {
+    let others: Gathered<StatusAnswer> = fanout::gather(&api, scope, "/v1/status", &()).await;
+    let mut status = status_here(&api);
+    status.nodes = others.answers.into_iter().map(|(_, other)| other).collect();
+    status.unanswered = others.unanswered;
+    Json(status)
+}
+
+fn status_here(api: &Api) -> StatusAnswer {
     let node = &api.node;
     let system = node.system();
     let (state, reason) = node.state();
@@ -73,7 +82,7 @@ pub(in crate::api) async fn status(State(api): State<Api>) -> Json<StatusAnswer>
             .take(ALARMS_MAX)
             .map(|path| format!("{path} holds its thread without yielding")),
     );
-    Json(StatusAnswer {
+    StatusAnswer {
         node: node.name().to_string(),
         state,
         reason,
@@ -96,7 +105,9 @@ pub(in crate::api) async fn status(State(api): State<Api>) -> Json<StatusAnswer>
         mailbox: actors.iter().map(|actor| actor.mailbox).sum(),
         dead_letters: system.dead_letters().len() as u64,
         alarms,
-    })
+        nodes: Vec::new(),
+        unanswered: Vec::new(),
+    }
 }
 
 pub(in crate::api) async fn metrics(State(api): State<Api>) -> Response {

@@ -97,6 +97,10 @@ pub(in crate::api) async fn perform(
         Duration::from_millis(deadline_ms),
         PATIENCE,
     );
+    let workers = match api.node.cluster() {
+        Some(_) => workers.naming_nodes(),
+        None => workers,
+    };
     let job = Job {
         id: order.id,
         task: order.task,

@@ -2,6 +2,7 @@
 
 use super::Supervision;
 use super::Time;
+use super::Unanswered;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +31,9 @@ pub struct ActorsAnswer {
     pub actors: Vec<ActorSummary>,
     /// How many matched before the cut.
     pub total: u64,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// One actor in a list.

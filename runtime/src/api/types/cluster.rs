@@ -118,3 +118,12 @@ pub struct LeaveAnswer {
     /// Always true.
     pub left: bool,
 }
+
+/// A member that did not answer in time: what it would have said is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// Its name.
+    pub node: String,
+    /// Why, for people.
+    pub why: String,
+}

@@ -1,6 +1,6 @@
 //! Conversations and calls for proposals.
 
-use super::Time;
+use super::{Time, Unanswered};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,13 +19,16 @@ pub struct ConversationsQuery {
     pub limit: Option<usize>,
 }
 
-/// `GET /v1/conversations`: both sides of each conversation, as far as they are on this node.
+/// `GET /v1/conversations`: both sides of each conversation, as far as they are on nodes that answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationsAnswer {
     /// In order of their opening.
     pub conversations: Vec<ConversationSummary>,
-    /// What was counted since the node's start.
+    /// What was counted since the start of each node, in all.
     pub counts: ConversationCounts,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// What was counted of the conversations of a node since its start.
@@ -62,6 +65,9 @@ pub struct ConversationSummary {
     pub agent: String,
     /// The path of the actor that holds it.
     pub actor: String,
+    /// The node that it is on.
+    #[serde(default)]
+    pub node: String,
     /// Its state, as the protocol calls it; `ended` after the end.
     pub state: String,
     /// How it ended.
@@ -105,6 +111,9 @@ pub struct ConversationDetail {
     pub messages: Vec<ConversationMessage>,
     /// How many messages are no longer kept; they were between the first one and the others.
     pub left_out: u64,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// A message of a conversation; also each event `message` of the stream that `GET /v1/conversations` is to those who accept

@@ -1,6 +1,6 @@
 //! What happened, and what could not be delivered.
 
-use super::Time;
+use super::{Time, Unanswered};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,15 +65,21 @@ pub struct LaggedRecord {
 pub struct DeadLettersAnswer {
     /// The dead letters kept, oldest first.
     pub dead_letters: Vec<DeadLetterSummary>,
-    /// How many were pushed out of the bounded store.
+    /// How many were pushed out of the bounded stores.
     pub dropped: u64,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// One dead letter in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterSummary {
-    /// Its number.
+    /// Its number, on its node.
     pub id: u64,
+    /// The node that keeps it.
+    #[serde(default)]
+    pub node: String,
     /// When it died.
     pub at: Time,
     /// To whom it was to go.

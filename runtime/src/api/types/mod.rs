@@ -21,7 +21,7 @@ pub use actors::{
 };
 pub use cluster::{
     LeaveAnswer, LinkSummary, NodeSummary, NodesAnswer, RevokeAnswer, TokenAnswer, TokenRequest,
-    TokenSummary, TokensAnswer,
+    TokenSummary, TokensAnswer, Unanswered,
 };
 pub use conversations::{
     CfpAnswer, CfpBid, CfpRequest, ConversationCounts, ConversationDetail, ConversationMessage,
@@ -39,8 +39,8 @@ pub use journal::{
 };
 pub use messages::{CallAnswer, CallRequest, SendAnswer, SendRequest};
 pub use node::{
-    ApiError, ErrorAnswer, LiveAnswer, NodeState, ReadyAnswer, StatusAnswer, Supervision, TreeNode,
-    TreeQuery, TreeStartAnswer,
+    ApiError, ErrorAnswer, LiveAnswer, NodeState, NodeTree, ReadyAnswer, StatusAnswer, Supervision,
+    TreeAnswer, TreeNode, TreeQuery, TreeStartAnswer,
 };
 pub use platform::{AmsAnswer, AmsEntry, DfAgentQuery, DfAnswer, DfEntry, DfQuery, DfService};
 pub use tools::{

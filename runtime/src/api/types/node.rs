@@ -1,6 +1,6 @@
 //! The node as a whole, its tree, and how requests fail.
 
-use super::Time;
+use super::{Time, Unanswered};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -122,6 +122,12 @@ pub struct StatusAnswer {
     pub dead_letters: u64,
     /// What needs attention, one sentence each; empty when nothing does.
     pub alarms: Vec<String>,
+    /// The other nodes of the cluster that answered, in order of names; what is above is about the answering one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<StatusAnswer>,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// `GET /v1/tree`: an actor and what stands below it, in start order.
@@ -151,6 +157,33 @@ pub struct TreeNode {
     /// Children that are not listed because of the depth asked for.
     #[serde(default)]
     pub omitted: u64,
+}
+
+/// `GET /v1/tree`: the tree of the answering node, and those of the others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TreeAnswer {
+    /// The tree of the answering node, or of the first that has what was asked for.
+    #[serde(flatten)]
+    pub tree: TreeNode,
+    /// Whose that is.
+    #[serde(default)]
+    pub node: String,
+    /// Those of the other nodes, in order of names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<NodeTree>,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// The tree of one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeTree {
+    /// Whose it is.
+    pub node: String,
+    /// The tree.
+    #[serde(flatten)]
+    pub tree: TreeNode,
 }
 
 /// What `GET /v1/tree` takes.

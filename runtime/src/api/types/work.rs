@@ -109,6 +109,9 @@ pub struct JobAnswer {
     /// The path of the last worker.
     #[serde(default)]
     pub worker: Option<String>,
+    /// The node of that worker, in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// How many workers were given the job.
     pub attempts: u32,
     /// From taking the job to its result.

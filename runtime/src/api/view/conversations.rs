@@ -4,16 +4,18 @@ use crate::api::types::{
     ConversationCounts, ConversationDetail, ConversationMessage, ConversationParty,
     ConversationSummary, Time,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use swarm_actors::conversation::{self, ConversationView, MessageView};
+use swarm_protocols::Name;
 
-pub(in crate::api) fn summary(view: &ConversationView) -> ConversationSummary {
+pub(in crate::api) fn summary(view: &ConversationView, node: &Name) -> ConversationSummary {
     ConversationSummary {
         id: view.id.to_string(),
         protocol: view.protocol.clone(),
         role: view.role.to_string(),
         agent: view.agent.clone(),
         actor: view.actor.to_string(),
+        node: node.to_string(),
         state: view.state.clone(),
         outcome: view.outcome.map(|end| end.to_string()),
         parties: view
@@ -44,7 +46,7 @@ pub(in crate::api) fn message(id: &str, message: &MessageView) -> ConversationMe
 }
 
 /// The sides of one conversation. What was said is seen by two sides; the first one's view of it counts.
-pub(in crate::api) fn detail(views: &[ConversationView]) -> ConversationDetail {
+pub(in crate::api) fn detail(views: &[ConversationView], node: &Name) -> ConversationDetail {
     let mut seen = BTreeSet::new();
     let mut messages = Vec::new();
     for view in views {
@@ -62,10 +64,50 @@ pub(in crate::api) fn detail(views: &[ConversationView]) -> ConversationDetail {
     }
     messages.sort_by_key(|message| message.at.unix_ms);
     ConversationDetail {
-        sides: views.iter().map(summary).collect(),
+        sides: views.iter().map(|view| summary(view, node)).collect(),
         messages,
         left_out: views.first().map_or(0, |view| view.messages_left_out),
+        unanswered: Vec::new(),
     }
+}
+
+/// Adds what another node has seen of the same conversation. What one side sent and another took is one message.
+pub(in crate::api) fn join(detail: &mut ConversationDetail, other: ConversationDetail) {
+    let key = |said: &ConversationMessage| {
+        (
+            said.from.clone(),
+            said.act.clone(),
+            said.content.clone(),
+            said.content_bytes,
+        )
+    };
+    let mut seen: BTreeMap<_, usize> = BTreeMap::new();
+    for said in &detail.messages {
+        *seen.entry(key(said)).or_default() += 1;
+    }
+    for said in other.messages {
+        match seen.get_mut(&key(&said)).filter(|count| **count > 0) {
+            Some(count) => *count -= 1,
+            None => detail.messages.push(said),
+        }
+    }
+    detail.messages.sort_by_key(|message| message.at.unix_ms);
+    detail.sides.extend(other.sides);
+    // The initiator's first.
+    detail.sides.sort_by(|a, b| a.role.cmp(&b.role));
+    detail.left_out = detail.left_out.max(other.left_out);
+}
+
+/// Adds the counts of another node.
+pub(in crate::api) fn add(counts: &mut ConversationCounts, other: &ConversationCounts) {
+    counts.open += other.open;
+    counts.opened += other.opened;
+    counts.ended += other.ended;
+    counts.refused += other.refused;
+    counts.out_of_sequence += other.out_of_sequence;
+    counts.duplicates += other.duplicates;
+    counts.late += other.late;
+    counts.unknown += other.unknown;
 }
 
 pub(in crate::api) fn counts(counts: conversation::ConversationCounts) -> ConversationCounts {

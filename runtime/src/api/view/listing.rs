@@ -1,7 +1,7 @@
 //! Lists of actors: filtered, sorted, cut.
 
 use super::Now;
-use crate::api::types::ActorsQuery;
+use crate::api::types::{ActorSummary, ActorsQuery};
 use std::cmp::{Ordering, Reverse};
 use swarm_actors::ActorInfo;
 use swarm_protocols::Path;
@@ -61,6 +61,34 @@ pub(in crate::api) fn select(
         actors.truncate(limit);
     }
     (actors, total)
+}
+
+/// Puts the lists of several nodes, each sorted and cut, into one: of equal rows those of one path stand together, by node.
+pub(in crate::api) fn merge(actors: &mut Vec<ActorSummary>, sort: Sort, limit: Option<usize>) {
+    let path = |actor: &ActorSummary| Path::new(&actor.path).unwrap_or_else(|_| Path::root());
+    let mut with_paths: Vec<(Path, ActorSummary)> = std::mem::take(actors)
+        .into_iter()
+        .map(|actor| (path(&actor), actor))
+        .collect();
+    with_paths.sort_by(|(a_path, a), (b_path, b)| {
+        let by_value = match sort {
+            Sort::Path => Ordering::Equal,
+            Sort::Mailbox => b.mailbox.cmp(&a.mailbox),
+            Sort::Restarts => b.restarts.cmp(&a.restarts),
+            Sort::Handled => b.handled.cmp(&a.handled),
+            Sort::Age => {
+                let age = |actor: &ActorSummary| actor.age_ms.unwrap_or(u64::MAX);
+                age(b).cmp(&age(a))
+            }
+        };
+        by_value
+            .then_with(|| natural(a_path, b_path))
+            .then_with(|| a.node.cmp(&b.node))
+    });
+    actors.extend(with_paths.into_iter().map(|(_, actor)| actor));
+    if let Some(limit) = limit {
+        actors.truncate(limit);
+    }
 }
 
 /// Paths in the order that people expect: `worker-2` before `worker-10`, and what stands below an actor right after it.

@@ -5,7 +5,7 @@ mod journal;
 mod listing;
 mod tree;
 
-pub(in crate::api) use listing::{Sort, select};
+pub(in crate::api) use listing::{Sort, merge, select};
 pub(in crate::api) use tree::tree;
 
 use crate::api::types::{
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use swarm_actors::{ActorInfo, CrashReport, DeadLetter, DeathCause, Event, FlightRecord, What};
-use swarm_protocols::{AclMessage, ExitReason, Path};
+use swarm_protocols::{AclMessage, ExitReason, Name, Path};
 use swarm_supervisors::{AutoShutdown, Restart, Shutdown, Strategy, SupervisorFlags};
 
 pub(in crate::api) fn time(at_ms: u64) -> Time {
@@ -210,9 +210,10 @@ pub(in crate::api) fn is_restart(event: &Arc<Event>) -> bool {
     matches!(event.what, What::Started) && event.incarnation.is_some_and(|life| life.0 > 1)
 }
 
-pub(in crate::api) fn dead_letter(letter: &DeadLetter) -> DeadLetterSummary {
+pub(in crate::api) fn dead_letter(letter: &DeadLetter, node: &Name) -> DeadLetterSummary {
     DeadLetterSummary {
         id: letter.id,
+        node: node.to_string(),
         at: time(letter.at_ms),
         to: letter.receiver.to_string(),
         from: letter.sender.map(|sender| sender.to_string()),
@@ -226,14 +227,14 @@ pub(in crate::api) fn dead_letter(letter: &DeadLetter) -> DeadLetterSummary {
     }
 }
 
-pub(in crate::api) fn dead_letter_detail(letter: &DeadLetter) -> DeadLetterDetail {
+pub(in crate::api) fn dead_letter_detail(letter: &DeadLetter, node: &Name) -> DeadLetterDetail {
     let why = match &letter.cause {
         DeathCause::TurnFailed(reason) => Some(reason.to_string()),
         DeathCause::Rejected(reason) => Some(reason.to_string()),
         _ => None,
     };
     DeadLetterDetail {
-        summary: dead_letter(letter),
+        summary: dead_letter(letter, node),
         content: letter.acl.as_deref().map_or(Value::Null, acl_content),
         more: json!({
             "why": why,

@@ -268,6 +268,7 @@ mod tests {
             line: None,
             outcome: Outcome::Done(RawValue::from_string(output.to_owned()).unwrap()),
             worker: Some("/w".into()),
+            node: None,
             attempts: 2,
             ms: 7,
         }

@@ -395,6 +395,7 @@ mod tests {
             line: None,
             outcome: Outcome::Done(RawValue::from_string(output.to_owned()).unwrap()),
             worker: None,
+            node: None,
             attempts: 1,
             ms: 0,
         }

@@ -65,6 +65,7 @@ async fn list(client: &NodeClient, output: Output, ls: &ActorLs) -> Result<ExitS
     };
     let answer: ActorsAnswer = client.get("/v1/actors", &query).await?;
     output.list(&answer.actors, || table(&answer.actors, output.is_wide()))?;
+    output.unanswered(&answer.unanswered);
     let shown = answer.actors.len() as u64;
     if !output.is_json() && shown < answer.total {
         output.note(&format!(

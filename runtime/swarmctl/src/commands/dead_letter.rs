@@ -50,6 +50,7 @@ pub(crate) async fn run(
 async fn list(client: &NodeClient, output: Output) -> Result<(), Stop> {
     let answer: DeadLettersAnswer = client.get("/v1/dead-letters", &()).await?;
     output.list(&answer.dead_letters, || table(&answer.dead_letters))?;
+    output.unanswered(&answer.unanswered);
     if answer.dropped > 0 {
         output.note(&format!(
             "{} older ones were pushed out of the store",

@@ -13,7 +13,15 @@ use swarm_runtime::api::types::{NodeState, StatusAnswer};
 pub(crate) async fn run(global: &Global, output: Output) -> Result<ExitStatus, Stop> {
     let client = NodeClient::new(global)?;
     let status: StatusAnswer = client.get("/v1/status", &()).await?;
-    output.document(&status, || screen(&status, output.is_wide()))?;
+    output.document(&status, || {
+        let mut text = screen(&status, output.is_wide());
+        for other in &status.nodes {
+            text.push('\n');
+            text.push_str(&screen(other, output.is_wide()));
+        }
+        text
+    })?;
+    output.unanswered(&status.unanswered);
     if status.state == NodeState::TreeFailed {
         output.note("try: swarmctl tree start");
     }

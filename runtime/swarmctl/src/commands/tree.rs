@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::table::{Align, Table};
 use crate::words::{count, span_ms};
 use serde::Serialize;
-use swarm_runtime::api::types::{NodeState, TreeNode, TreeStartAnswer};
+use swarm_runtime::api::types::{NodeState, TreeAnswer, TreeNode, TreeStartAnswer};
 
 pub(crate) async fn run(global: &Global, output: Output, tree: &Tree) -> Result<ExitStatus, Stop> {
     let client = NodeClient::new(global)?;
@@ -29,8 +29,8 @@ async fn show(client: &NodeClient, output: Output, tree: &Tree) -> Result<ExitSt
         path: tree.path.as_deref(),
         depth: tree.depth,
     };
-    let node: TreeNode = client.get("/v1/tree", &query).await?;
-    output.document(&node, || {
+    let answer: TreeAnswer = client.get("/v1/tree", &query).await?;
+    output.document(&answer, || {
         let mut columns = vec![
             ("TREE", Align::Left),
             ("STATE", Align::Left),
@@ -42,9 +42,22 @@ async fn show(client: &NodeClient, output: Output, tree: &Tree) -> Result<ExitSt
             columns.extend([("KIND", Align::Left), ("LIFE", Align::Right)]);
         }
         let mut table = Table::new(&columns);
-        add(&mut table, &node, 0, output.is_wide());
+        let is_one = answer.others.is_empty();
+        let mut all = |node: &str, tree: &TreeNode| {
+            if !is_one {
+                let mut row = vec![String::new(); columns.len()];
+                row[0] = format!("node {node}");
+                table.row(row);
+            }
+            add(&mut table, tree, 0, output.is_wide());
+        };
+        all(&answer.node, &answer.tree);
+        for other in &answer.others {
+            all(&other.node, &other.tree);
+        }
         table.render()
     })?;
+    output.unanswered(&answer.unanswered);
     Ok(ExitStatus::Done)
 }
 

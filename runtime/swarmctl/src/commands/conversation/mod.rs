@@ -48,6 +48,7 @@ async fn list(
     output.list(&answer.conversations, || {
         table(&answer.conversations, output)
     })?;
+    output.unanswered(&answer.unanswered);
     Ok(ExitStatus::Done)
 }
 
@@ -103,6 +104,7 @@ async fn show(client: &NodeClient, output: Output, id: &str) -> Result<ExitStatu
     } else {
         output.document(&detail, || text(&detail))?;
     }
+    output.unanswered(&detail.unanswered);
     Ok(ExitStatus::Done)
 }
 

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use swarm_protocols::Name;
-use swarm_runtime::api::types::{ActorsAnswer, ActorsQuery};
+use swarm_runtime::api::types::{ActorsAnswer, ActorsQuery, StatusAnswer};
 use swarm_runtime::dispatch::{
     DurableRun, Finished, NoWorkers, Progress, RunName, Settings, Stopped, Workers,
 };
@@ -181,7 +181,8 @@ async fn at_node(
 ) -> Result<Ended, Failure> {
     let asked = run.asked;
     let restarts_before = restarts_at(client, &asked.to).await?;
-    let workers = RemoteWorkers::new(client, asked, run_name);
+    let status: StatusAnswer = client.get("/v1/status", &()).await?;
+    let workers = RemoteWorkers::new(client, &status, asked, run_name);
     let faults = faults::Faults::start(client, asked).await?;
     let mut ended = tokio::select! {
         ended = run.execute(&workers) => ended,
