@@ -99,7 +99,7 @@ impl Run {
     }
 
     /// All of the rest; every job has exactly one result, and an output.
-    fn to_the_end(mut self, mut results: Vec<Value>) -> Vec<Value> {
+    fn all_results(mut self, mut results: Vec<Value>) -> Vec<Value> {
         results.extend(self.take(JOBS - results.len()));
         assert!(self.results.recv().is_err(), "there are more results");
         assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
@@ -133,7 +133,7 @@ fn a_killed_and_a_stopped_node_in_the_middle_of_a_run_cost_no_result() {
         let named = format!("\"node\":\"{name}\"");
         assert!(listed.stderr.contains(&named), "{listed:?}");
     }
-    let results = run.to_the_end(early);
+    let results = run.all_results(early);
     let again = results
         .iter()
         .filter(|result| result["attempts"].as_u64() > Some(1));
@@ -149,7 +149,7 @@ fn another_member_takes_the_place_of_the_node_that_is_spoken_to() {
     let run = dispatch(&n2);
     let early = run.take(20);
     signal("KILL", n2.process());
-    let results = run.to_the_end(early);
+    let results = run.all_results(early);
     let late: BTreeSet<String> = results[JOBS / 2..].iter().map(node_in).collect();
     assert!(late.contains("n1") && late.contains("n3"), "{late:?}");
     drop((n1, n3));
