@@ -30,6 +30,7 @@ mod recorder;
 mod reference;
 mod registry;
 mod remote;
+pub mod saga;
 mod services;
 mod signal;
 mod spec;

@@ -1,190 +1,171 @@
-//! Accounts that pay each other while their node is killed with -9 again and again: the sum of all money never changes.
+//! Accounts that pay each other while their node is killed with -9 again and again, and they themselves within it: the sum of
+//! all money never changes.
 //!
 //! `cargo run -p swarm-examples --example ledger`
 //!
-//! Each account is a durable agent: what it decides is in a journal on disk before anybody hears of it. A transfer is two
-//! turns of two agents and a message between them, which the runtime delivers once whatever crashes. An account that is closed
-//! sends the money back: the step that undoes what cannot be finished.
+//! Each account is a durable agent: what it decides is in a journal on disk before anybody hears of it. A transfer is a saga:
+//! withdraw, deposit, forget; a deposit that is refused (the last account is closed) undoes the withdrawal. The runtime
+//! delivers each request once whatever crashes, and a saga goes on where it was.
 //!
-//! The program starts itself a second time as the node, kills that at random moments, and in the end counts the money.
+//! The program starts itself a second time as the node, kills that at random moments, and after each kill opens the journal,
+//! lets what is under way come to its end, and counts the money.
 
-use serde::{Deserialize, Serialize};
+mod account;
+mod transfer;
+
+use account::{Account, Order};
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::Path as Directory;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use swarm_actors::durable::{
-    self, Decider, Decision, Durability, DurableRef, DurableSpec, Form, Stored, state_at,
-};
-use swarm_actors::journal::{Class, CommandId, Journal, StreamName};
-use swarm_actors::{Failure, System, SystemOptions};
+use std::time::Duration;
+use swarm_actors::durable::{CommandError, Durability, DurableRef, DurableSpec, state_at};
+use swarm_actors::journal::{Journal, JournalError, StreamName};
+use swarm_actors::saga::{Outcome, SagaCommand, SagaRecords, Sagas};
+use swarm_actors::{System, SystemOptions};
 use swarm_journal::{DiskJournal, Options};
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{Strategy, SupervisorFlags, SupervisorSpec};
+use transfer::{Transfer, Transfers};
 
 const ACCOUNTS: u32 = 9;
 /// The last account takes no money.
 const CLOSED: u32 = ACCOUNTS;
+/// How many agents carry transfers out.
+const DESKS: u32 = 3;
 const OPENING_BALANCE: u64 = 1000;
 const KILLS: u32 = 5;
 const WITHIN: Duration = Duration::from_secs(10);
-
-struct Account;
-
-#[derive(Serialize, Deserialize)]
-enum Order {
-    Open,
-    /// Takes money from this account and sends it to another.
-    Transfer {
-        to: String,
-        amount: u64,
-    },
-    /// Money from another account.
-    Credit {
-        amount: u64,
-    },
-    /// Money that the other account did not take.
-    Refund {
-        amount: u64,
-    },
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-enum Event {
-    Opened,
-    Sent(u64),
-    Received(u64),
-    Refunded(u64),
-}
-
-impl Stored for Event {
-    fn form(&self) -> Form {
-        Form {
-            type_id: 1,
-            version: 1,
-        }
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Balance {
-    is_open: bool,
-    amount: u64,
-}
-
-impl Decider for Account {
-    type State = Balance;
-    type Command = Order;
-    type Event = Event;
-    type Answer = u64;
-
-    fn decide(
-        &self,
-        balance: &Balance,
-        order: Order,
-        turn: &mut Decision<'_, Self>,
-    ) -> Result<u64, Failure> {
-        match order {
-            Order::Open if !balance.is_open => turn.record(Event::Opened),
-            Order::Open => {}
-            Order::Transfer { to, amount } if amount <= balance.amount => {
-                turn.record(Event::Sent(amount));
-                turn.send::<Self>(&Path::new(&to)?, &Order::Credit { amount });
-            }
-            // Not enough: nothing happens, and the asker is told the balance.
-            Order::Transfer { .. } => {}
-            Order::Credit { amount } => match turn.from().cloned() {
-                Some(from) if !balance.is_open => {
-                    turn.send::<Self>(&from, &Order::Refund { amount });
-                }
-                _ => turn.record(Event::Received(amount)),
-            },
-            Order::Refund { amount } => turn.record(Event::Refunded(amount)),
-        }
-        Ok(balance.amount)
-    }
-
-    fn evolve(&self, balance: &mut Balance, event: &Event) {
-        match event {
-            Event::Opened => {
-                balance.is_open = true;
-                balance.amount += OPENING_BALANCE;
-            }
-            Event::Sent(amount) => balance.amount -= amount,
-            Event::Received(amount) | Event::Refunded(amount) => balance.amount += amount,
-        }
-    }
-}
+/// How often an agent is killed within the node.
+const KILL_EVERY: u64 = 40;
 
 struct Bank {
     system: System,
     journal: DiskJournal,
-    accounts: Vec<DurableRef<Account>>,
 }
 
 impl Bank {
     async fn open(directory: &Directory) -> Result<Self, Box<dyn Error>> {
-        let journal = DiskJournal::open(directory, Options::default())?;
+        let journal = open_journal(directory).await?;
         let durability = Durability::new(Arc::new(journal.clone()));
         let system = System::new(SystemOptions::new(Name::new("bank")?, 1));
         let accounts = DurableSpec::new("account", Account, &durability)?;
-        let flags = SupervisorFlags::new(Strategy::OneForOne);
-        let tree = SupervisorSpec::new(flags, accounts.replicas(&system, ACCOUNTS));
-        system.start_tree(tree).await?;
-        let accounts = (1..=ACCOUNTS)
-            .filter_map(|n| DurableRef::find(&system, &path(n)))
-            .collect();
-        Ok(Self {
-            system,
-            journal,
-            accounts,
-        })
+        let desks = DurableSpec::new("desk", Sagas(Transfers), &durability)?;
+        let mut children = accounts.replicas(&system, ACCOUNTS);
+        children.extend(desks.replicas(&system, DESKS));
+        let flags = SupervisorFlags {
+            intensity: 1_000_000,
+            ..SupervisorFlags::new(Strategy::OneForOne)
+        };
+        system
+            .start_tree(SupervisorSpec::new(flags, children))
+            .await?;
+        Ok(Self { system, journal })
     }
 
-    /// All the money, straight out of the journal.
-    fn sum(&self) -> Result<u64, Box<dyn Error>> {
-        let mut sum = 0;
-        for n in 1..=ACCOUNTS {
-            let stream = StreamName::new(path(n).as_str())?;
-            sum += state_at(&Account, &self.journal, &stream, None)?
-                .state
-                .amount;
+    fn account(&self, n: u32) -> Result<DurableRef<Account>, Box<dyn Error>> {
+        DurableRef::find(&self.system, &account(n)).ok_or_else(|| "no such account".into())
+    }
+
+    fn desk(&self, n: u32) -> Result<DurableRef<Sagas<Transfers>>, Box<dyn Error>> {
+        DurableRef::find(&self.system, &desk(n)).ok_or_else(|| "no such desk".into())
+    }
+
+    /// All the money, straight out of the journal, and whether nothing is under way.
+    fn count(&self) -> Result<(u64, bool), Box<dyn Error>> {
+        let (mut sum, mut is_at_rest) = (0, true);
+        // The desks first: when they have nothing under way, no account changes any more while it is read.
+        for n in 1..=DESKS {
+            is_at_rest &= self.transfers(n)?.open.is_empty();
         }
-        Ok(sum)
+        for n in 1..=ACCOUNTS {
+            let stream = StreamName::new(account(n).as_str())?;
+            let balance = state_at(&Account, &self.journal, &stream, None)?.state;
+            sum += balance.amount;
+            is_at_rest &= balance.withdrawn.is_empty();
+        }
+        Ok((sum, is_at_rest))
+    }
+
+    fn transfers(&self, n: u32) -> Result<SagaRecords<Transfer>, Box<dyn Error>> {
+        let stream = StreamName::new(desk(n).as_str())?;
+        Ok(state_at(&Sagas(Transfers), &self.journal, &stream, None)?.state)
+    }
+
+    /// Waits until all transfers have ended, which they do by themselves; then there is as much money as ever.
+    async fn check(&self, expected: u64) -> Result<(), Box<dyn Error>> {
+        for _ in 0..600 {
+            let (sum, is_at_rest) = self.count()?;
+            if is_at_rest {
+                if sum == expected {
+                    return Ok(());
+                }
+                return Err(format!("money was lost or made: {sum} instead of {expected}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err("a transfer does not come to its end".into())
+    }
+
+    async fn close(self) {
+        self.system.stop_tree(WITHIN).await;
     }
 }
 
-fn path(n: u32) -> Path {
+/// Opens the journal as soon as nobody else has it: what is left of a tree that was stopped lets go of it in its own time.
+async fn open_journal(directory: &Directory) -> Result<DiskJournal, JournalError> {
+    for _ in 0..100 {
+        match DiskJournal::open(directory, Options::default()) {
+            Err(JournalError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
+            opened => return opened,
+        }
+    }
+    DiskJournal::open(directory, Options::default())
+}
+
+fn account(n: u32) -> Path {
     Path::new(&format!("/account-{n}")).expect("a path")
 }
 
-/// The node that is killed: transfers as fast as they come.
+fn desk(n: u32) -> Path {
+    Path::new(&format!("/desk-{n}")).expect("a path")
+}
+
+/// The node that is killed: transfers as fast as they come, and agents that are killed meanwhile.
 async fn work(directory: &Directory) -> Result<(), Box<dyn Error>> {
     let bank = Bank::open(directory).await?;
-    for account in &bank.accounts[..CLOSED as usize - 1] {
-        account.ask(Order::Open, WITHIN).await?;
+    for n in 1..CLOSED {
+        let amount = OPENING_BALANCE;
+        bank.account(n)?.ask(Order::Open { amount }, WITHIN).await?;
     }
     println!("ready");
+    let below = |n: u32| (bank.system.random() % u64::from(n)) as u32 + 1;
     for n in 0_u64.. {
-        let [from, to] = [0, 1].map(|_| bank.system.random() % u64::from(ACCOUNTS));
-        let order = Order::Transfer {
-            to: path(to as u32 + 1).to_string(),
-            amount: 1 + n % 7,
-        };
+        let (from, to) = (below(ACCOUNTS - 1), below(ACCOUNTS));
         if from == to {
             continue;
         }
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
-        let command = durable::Command {
-            command: order,
-            id: Some(CommandId::new(now_ms, u128::from(bank.system.random()))),
-            class: Class::Durable,
+        let begin = SagaCommand::Begin {
+            id: format!("{:016x}", bank.system.random()),
+            input: Transfer {
+                from: account(from),
+                to: account(to),
+                amount: 1 + n % 700,
+            },
         };
-        bank.accounts[from as usize]
-            .ask_with(command, WITHIN)
-            .await?;
+        match bank.desk(below(DESKS))?.ask(begin, WITHIN).await {
+            // A desk that has too much to do, or was killed: the next transfer, then.
+            Ok(_) | Err(CommandError::Ask(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if n % KILL_EVERY == 0 {
+            let victim = match below(2) {
+                1 => account(below(ACCOUNTS)),
+                _ => desk(below(DESKS)),
+            };
+            bank.system.lookup(&victim).ok_or("no such agent")?.kill();
+        }
     }
     Ok(())
 }
@@ -196,6 +177,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let directory = std::env::temp_dir().join(format!("swarm-ledger-{}", std::process::id()));
     let mut chance = SystemOptions::new(Name::new("n")?, 1).seed;
+    let expected = u64::from(CLOSED - 1) * OPENING_BALANCE;
     for round in 1..=KILLS {
         let mut node = Command::new(std::env::current_exe()?)
             .arg(&directory)
@@ -211,26 +193,33 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::time::sleep(after).await;
         node.kill()?;
         node.wait()?;
-        println!("kill {round} of {KILLS}: -9 after {after:?}");
+        let bank = Bank::open(&directory).await?;
+        let open: usize = (1..=DESKS)
+            .map(|n| bank.transfers(n).map_or(0, |t| t.open.len()))
+            .sum();
+        bank.check(expected).await?;
+        println!(
+            "kill {round} of {KILLS}: -9 after {after:?} with {open} transfers under way; the sum is {expected}"
+        );
+        bank.close().await;
     }
     let bank = Bank::open(&directory).await?;
-    let expected = u64::from(CLOSED - 1) * OPENING_BALANCE;
-    // What is still under way between two accounts is delivered by itself.
-    for _ in 0..300 {
-        if bank.sum()? == expected {
-            break;
+    let (mut completed, mut undone) = (0, 0);
+    for n in 1..=DESKS {
+        for (_, outcome) in bank.transfers(n)?.ended {
+            match outcome {
+                Outcome::Completed => completed += 1,
+                Outcome::Undone(_) => undone += 1,
+                Outcome::NotUndone { .. } => return Err("a withdrawal was not given back".into()),
+            }
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let events = bank.journal.last_position();
-    println!("{events} events; the sum is {} of {expected}", bank.sum()?);
-    let is_right = bank.sum()? == expected;
-    bank.system.stop_tree(WITHIN).await;
-    drop(bank);
+    println!(
+        "{events} events; of the last transfers {completed} were completed and {undone} undone"
+    );
+    bank.check(expected).await?;
+    bank.close().await;
     std::fs::remove_dir_all(&directory)?;
-    if is_right {
-        Ok(())
-    } else {
-        Err("money was lost or made".into())
-    }
+    Ok(())
 }

@@ -93,7 +93,7 @@ pub trait Stored: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     }
 }
 
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     postcard::to_stdvec(value).map_err(|e| CodecError::NotEncoded(e.to_string()))
 }
 

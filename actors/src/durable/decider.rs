@@ -97,7 +97,12 @@ impl<D: Decider> Decision<'_, D> {
     /// Sends a command to another durable agent, which applies it exactly once, however often either side crashes. Messages
     /// from one agent to another keep their order.
     pub fn send<To: Decider>(&mut self, to: &Path, command: &To::Command) {
-        match encode(command) {
+        self.send_bytes(to, encode(command));
+    }
+
+    /// The same with the command as bytes.
+    pub(crate) fn send_bytes(&mut self, to: &Path, payload: Result<Vec<u8>, CodecError>) {
+        match payload {
             Ok(payload) => {
                 let pending = self.facts.sent.len() + self.ledger.outbox_len();
                 if pending >= OUTBOX_MAX {
