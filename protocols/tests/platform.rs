@@ -16,6 +16,8 @@ use swarm_protocols::sl::{self, Term};
 use swarm_protocols::{AclMessage, Aid, Performative, Timestamp};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+/// For a search that wants all there are.
+const ALL: &str = "(search-constraints :max-results 100)";
 
 fn later(seconds: u64) -> Timestamp {
     NOW.saturating_add(Duration::from_secs(seconds))
@@ -457,6 +459,67 @@ fn the_entry_and_the_subscriptions_of_an_agent_that_ended_go_with_it() {
     assert_eq!(out.sends.len(), 1);
     df.forget(&Aid::named("s@p"));
     assert_eq!((df.entries().count(), df.subscriptions()), (0, 0));
+}
+
+/// What a directory of another node says it has.
+fn read_entry(text: &str) -> DfAgentDescription {
+    let reading = Reading::at(NOW);
+    let term = sl::parse(format!("({text})").as_bytes(), &reading).unwrap();
+    DfAgentDescription::read(&term[0], &reading).unwrap()
+}
+
+#[test]
+fn entries_of_other_nodes_are_found_and_told_but_changed_there_alone() {
+    let mut df = df();
+    let subscribed = subscribe("s1");
+    let _ = df.on_message(&subscribed, everybody, NOW);
+    let agent = Aid::named("b@p");
+    let heard = df.hear("n2", &agent, Some(read_entry(&entry("b@p", "t"))));
+    assert_eq!(found(&heard.sends[0]), ["b@p"]);
+    assert_eq!(search(&mut df, &template("t"), ALL), ["b@p"]);
+    assert_eq!(df.revision(), 0, "nothing was entered here");
+    let again = df.hear("n2", &agent, Some(read_entry(&entry("b@p", "t"))));
+    assert!(again.sends.is_empty(), "no news");
+
+    let (act, _) = ask(
+        &mut df,
+        &request(&format!("(register {})", entry("b@p", "t"))),
+    );
+    assert_eq!(act, Performative::Failure);
+    let (_, content) = ask(
+        &mut df,
+        &request(&format!("(modify {})", entry("b@p", "u"))),
+    );
+    assert!(content.contains("it is entered on node n2"), "{content}");
+
+    let gone = df.hear("n2", &agent, None);
+    let (_, content) = told(&gone.sends[0]);
+    assert!(
+        content.ends_with("(agent-identifier :name b@p)))))"),
+        "{content}"
+    );
+    assert!(search(&mut df, &template("t"), ALL).is_empty());
+}
+
+#[test]
+fn an_agent_that_two_nodes_have_entered_is_found_once_and_from_here_first() {
+    let mut df = df();
+    register(&mut df, "b@p", "t");
+    let agent = Aid::named("b@p");
+    for node in ["n3", "n2"] {
+        let heard = df.hear(node, &agent, Some(read_entry(&entry("b@p", "u"))));
+        assert!(heard.sends.is_empty());
+    }
+    assert_eq!(search(&mut df, &template("t"), ALL), ["b@p"]);
+    assert!(search(&mut df, &template("u"), ALL).is_empty());
+    let _ = df.forget(&agent);
+    assert_eq!(search(&mut df, &template("u"), ALL), ["b@p"]);
+    let _ = df.hear("n2", &agent, None);
+    assert_eq!(
+        search(&mut df, &template("u"), ALL),
+        ["b@p"],
+        "n3 has it still"
+    );
 }
 
 fn register_silently(df: &mut Df, agent: &str) {

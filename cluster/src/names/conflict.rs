@@ -66,7 +66,7 @@ impl Names {
                 let owner = self.owners.get(boot)?;
                 match owner.log.get(&key)? {
                     Value::Claim(claim) => Some((claim.priority, claim.stamp, &owner.node, claim)),
-                    Value::Count(_) => None,
+                    Value::Count(_) | Value::Description(_) => None,
                 }
             })
             .max_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));

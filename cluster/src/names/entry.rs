@@ -2,6 +2,7 @@
 
 use crate::identity::NodeId;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use swarm_protocols::{Address, Name};
 
 /// When a name was registered, on a clock that is never behind one that it has heard of: milliseconds in the upper 48 bits, a count below
@@ -24,14 +25,40 @@ impl Stamp {
 pub(super) enum Key {
     Name(Name),
     Member(Name, Address),
+    /// What the directory facilitator has of the agent of this AID.
+    Description(Arc<str>),
+}
+
+impl Key {
+    /// How much of a message it takes, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Name(name) => name.as_str().len(),
+            Self::Member(group, _) => group.as_str().len() + 16,
+            Self::Description(agent) => agent.len(),
+        }
+    }
+}
+
+/// How much of a message an entry takes, about.
+pub(super) fn bytes(key: &Key, value: Option<&Value>) -> usize {
+    let value = match value {
+        None => 0,
+        Some(Value::Claim(_)) => 32,
+        Some(Value::Count(_)) => 4,
+        Some(Value::Description(text)) => text.len(),
+    };
+    16 + key.bytes() + value
 }
 
 /// What it says. An entry without a value says that there was one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Value {
     Claim(Claim),
     /// How many times the agent is in the group; never 0.
     Count(u32),
+    /// What was entered, as text; of no meaning here.
+    Description(Arc<str>),
 }
 
 /// A claim to a name.

@@ -2,7 +2,9 @@
 
 use super::entry::Holder;
 use super::log::ENTRIES_MAX;
+use super::wire::{AID_BYTES_MAX, DESCRIPTION_BYTES_MAX};
 use crate::identity::{BootId, NodeId};
+use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::{Address, Name};
 
@@ -51,8 +53,16 @@ pub enum RegisterError {
         holder: Holder,
     },
     /// This node has as many entries as one node may have. Unregister something first.
-    #[error("this node has {ENTRIES_MAX} names and memberships, which is the most")]
+    #[error("this node has {ENTRIES_MAX} names, memberships and descriptions, which is the most")]
     Full,
+    /// The AID or its description is longer than others are told of.
+    #[error(
+        "the description of {agent} is longer than {DESCRIPTION_BYTES_MAX} bytes, or its AID longer than {AID_BYTES_MAX}"
+    )]
+    TooLong {
+        /// Of whom; cut to 64 characters.
+        agent: String,
+    },
 }
 
 /// Something that happened.
@@ -149,6 +159,15 @@ pub enum NameChange {
         node: NodeId,
         /// How many times, 0 for no more.
         count: u32,
+    },
+    /// Another node has entered, changed or removed the description of an agent.
+    Described {
+        /// The agent's AID, as its node wrote it.
+        agent: Arc<str>,
+        /// The node that entered it.
+        node: NodeId,
+        /// What it entered; none when that is gone.
+        description: Option<Arc<str>>,
     },
 }
 

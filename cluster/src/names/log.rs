@@ -1,6 +1,6 @@
 //! One node's entries, as it wrote them or as far as they were copied.
 
-use super::entry::{Key, Value};
+use super::entry::{self, Key, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most entries of one node.
@@ -31,7 +31,7 @@ struct Comparison {
     seen: BTreeSet<Key>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
     version: u64,
     value: Option<Value>,
@@ -41,8 +41,8 @@ struct Slot {
 pub(super) type Written = (u64, Key, Option<Value>);
 
 impl Log {
-    pub(super) fn get(&self, key: &Key) -> Option<Value> {
-        self.entries.get(key)?.value
+    pub(super) fn get(&self, key: &Key) -> Option<&Value> {
+        self.entries.get(key)?.value.as_ref()
     }
 
     /// The number of entries that were not deleted.
@@ -57,7 +57,7 @@ impl Log {
 
     /// The owner's write. False when it changes nothing.
     pub(super) fn write(&mut self, key: Key, value: Option<Value>) -> bool {
-        if self.get(&key) == value {
+        if self.get(&key) == value.as_ref() {
             return false;
         }
         self.version += 1;
@@ -76,7 +76,7 @@ impl Log {
             None if self.entries.len() >= ENTRIES_MAX => return false,
             _ => {}
         }
-        let changes = self.get(&key) != value;
+        let changes = self.get(&key) != value.as_ref();
         self.put(version, key, value);
         changes
     }
@@ -115,22 +115,25 @@ impl Log {
         }
     }
 
-    /// What was written after `from`, in order, at most `count` entries; and up to which version that is complete.
-    pub(super) fn since(&self, from: u64, count: usize) -> (Vec<Written>, u64) {
-        let mut rest = self.by_version.range(from.saturating_add(1)..);
-        let written: Vec<Written> = rest
-            .by_ref()
-            .take(count)
-            .filter_map(|(version, key)| {
-                let value = self.entries.get(key)?.value;
-                Some((*version, key.clone(), value))
-            })
-            .collect();
-        let upto = match (rest.next(), written.last()) {
-            (Some(_), Some((version, _, _))) => *version,
-            _ => self.version,
-        };
-        (written, upto)
+    /// What was written after `from`, in order, at most `count` entries of about `room` bytes together (one in any case); and up
+    /// to which version that is complete.
+    pub(super) fn since(&self, from: u64, count: usize, room: usize) -> (Vec<Written>, u64) {
+        let mut written: Vec<Written> = Vec::new();
+        let mut bytes = 0;
+        for (version, key) in self.by_version.range(from.saturating_add(1)..) {
+            let Some(slot) = self.entries.get(key) else {
+                continue;
+            };
+            bytes += entry::bytes(key, slot.value.as_ref());
+            if let Some((last, _, _)) = written.last()
+                && (written.len() >= count || bytes > room)
+            {
+                let last = *last;
+                return (written, last);
+            }
+            written.push((*version, key.clone(), slot.value.clone()));
+        }
+        (written, self.version)
     }
 
     /// Whether a part that begins behind `from`, of an original with this `floor`, leaves out deletions that this copy has not heard of.
@@ -180,6 +183,7 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use swarm_protocols::{Address, Name};
 
     fn key(address: u128) -> Key {
@@ -194,12 +198,26 @@ mod tests {
         }
         assert!(!log.write(key(4), Some(Value::Count(1))));
         log.write(key(0), None);
-        let (written, upto) = log.since(3, 2);
+        let (written, upto) = log.since(3, 2, usize::MAX);
         let versions: Vec<u64> = written.iter().map(|(version, _, _)| *version).collect();
         assert_eq!((versions, upto), (vec![4, 5], 5));
-        let (written, upto) = log.since(5, 2);
+        let (written, upto) = log.since(5, 2, usize::MAX);
         assert_eq!((written.len(), upto, log.len()), (1, 6, 4));
-        assert_eq!(log.since(u64::MAX, 9).0, []);
+        assert_eq!(log.since(u64::MAX, 9, usize::MAX).0, []);
+    }
+
+    #[test]
+    fn a_part_ends_where_its_room_does_and_has_one_entry_at_least() {
+        let mut log = Log::default();
+        let text: Arc<str> = "x".repeat(100).into();
+        for agent in ["a", "b", "c"] {
+            let value = Value::Description(text.clone());
+            log.write(Key::Description(agent.into()), Some(value));
+        }
+        let (written, upto) = log.since(0, 9, 250);
+        assert_eq!((written.len(), upto), (2, 2));
+        let (written, upto) = log.since(2, 9, 1);
+        assert_eq!((written.len(), upto), (1, 3));
     }
 
     #[test]

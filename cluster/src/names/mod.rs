@@ -1,4 +1,4 @@
-//! Names and groups over the cluster: tables that every node holds whole, pure.
+//! Names and groups over the cluster, and what directory facilitators have entered: tables that every node holds whole, pure.
 //!
 //! [`Names`] is a function of (state, event, now). Each node writes only its own entries, numbered in order; the others copy them. So two
 //! copies of one node's entries never contradict each other, they are only more or less recent, and any node can bring any other up to date.

@@ -4,7 +4,10 @@ use super::entry::{Key, Value};
 use super::event::{Decision, NamesParameters};
 use super::log::Log;
 use super::table::Names;
-use super::wire::{self, DELTA_ENTRIES_MAX, Delta, Known, Message};
+use super::wire::{
+    self, AID_BYTES_MAX, DELTA_BYTES_MAX, DELTA_ENTRIES_MAX, DESCRIPTION_BYTES_MAX, Delta, Known,
+    Message,
+};
 use crate::identity::BootId;
 use crate::membership::BROADCAST_BYTES_MAX;
 
@@ -21,7 +24,7 @@ impl Names {
         if self.owners.len() == 1 || from == self.flushed {
             return;
         }
-        let (entries, upto) = self.own().since(from, ANNOUNCED_MAX);
+        let (entries, upto) = self.own().since(from, ANNOUNCED_MAX, BROADCAST_BYTES_MAX);
         if upto == self.flushed {
             let message = self.written(from, upto, entries, true);
             let bytes = wire::encode(&message);
@@ -158,7 +161,10 @@ impl Names {
             if owner.log.is_comparing() || owner.log.version <= known.version {
                 continue;
             }
-            let (entries, upto) = owner.log.since(known.version, DELTA_ENTRIES_MAX);
+            let (entries, upto) =
+                owner
+                    .log
+                    .since(known.version, DELTA_ENTRIES_MAX, DELTA_BYTES_MAX);
             deltas.push(Message::Delta(Delta {
                 owner: known.owner,
                 floor: owner.log.floor,
@@ -263,9 +269,10 @@ fn copy(log: &mut Log, entries: Vec<super::log::Written>) -> Vec<Key> {
         let fits = match (&key, &value) {
             (Key::Name(_), Some(Value::Claim(_))) | (_, None) => true,
             (Key::Member(..), Some(Value::Count(count))) => *count > 0,
-            (Key::Name(_), Some(Value::Count(_))) | (Key::Member(..), Some(Value::Claim(_))) => {
-                false
+            (Key::Description(agent), Some(Value::Description(text))) => {
+                agent.len() <= AID_BYTES_MAX && text.len() <= DESCRIPTION_BYTES_MAX
             }
+            (Key::Name(_) | Key::Member(..) | Key::Description(_), Some(_)) => false,
         };
         if fits && log.copy(version, key.clone(), value) {
             changed.push(key);

@@ -6,6 +6,7 @@ use super::event::{
     Class, Decision, Event, NameChange, NamesCounters, NamesParameters, RegisterError,
 };
 use super::log::{ENTRIES_MAX, Log};
+use super::wire::{AID_BYTES_MAX, DESCRIPTION_BYTES_MAX};
 use crate::identity::{BootId, NodeId};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -156,6 +157,50 @@ impl Names {
         }
     }
 
+    /// Enters what the directory facilitator of this node has of an agent, for the other nodes to know; `None` removes it. Doing it
+    /// again changes nothing.
+    ///
+    /// # Errors
+    /// [`RegisterError::Full`] and [`RegisterError::TooLong`].
+    pub fn describe(
+        &mut self,
+        agent: &str,
+        description: Option<&str>,
+    ) -> Result<(), RegisterError> {
+        let key = Key::Description(agent.into());
+        let value = match description {
+            None => None,
+            Some(text) if agent.len() <= AID_BYTES_MAX && text.len() <= DESCRIPTION_BYTES_MAX => {
+                if self.own().get(&key).is_none() {
+                    self.has_room()?;
+                }
+                Some(Value::Description(text.into()))
+            }
+            Some(_) => {
+                let agent = agent.chars().take(64).collect();
+                return Err(RegisterError::TooLong { agent });
+            }
+        };
+        self.write(key, value);
+        Ok(())
+    }
+
+    /// What other nodes have entered of their agents: AID, node, description.
+    pub fn described(&self) -> impl Iterator<Item = (&str, &NodeId, &str)> {
+        let others = self.owners.values().filter(|o| o.node.boot != self.me.boot);
+        others.flat_map(|owner| {
+            owner
+                .log
+                .keys()
+                .filter_map(move |key| match (key, owner.log.get(key)) {
+                    (Key::Description(agent), Some(Value::Description(text))) => {
+                        Some((&**agent, &owner.node, &**text))
+                    }
+                    _ => None,
+                })
+        })
+    }
+
     /// Who holds `name`, of class local first. From memory; may be stale.
     #[must_use]
     pub fn whereis(&self, name: &str) -> Option<Holder> {
@@ -281,6 +326,11 @@ impl Names {
                 Key::Member(group, address) => {
                     self.set_member(group, *address, &owner.node, 0);
                 }
+                Key::Description(agent) => self.out.push(Decision::Tell(NameChange::Described {
+                    agent: agent.clone(),
+                    node: owner.node.clone(),
+                    description: None,
+                })),
             }
         }
     }
@@ -292,7 +342,7 @@ impl Names {
 
     fn own_count(&self, key: &Key) -> u32 {
         match self.own().get(key) {
-            Some(Value::Count(count)) => count,
+            Some(Value::Count(count)) => *count,
             _ => 0,
         }
     }
@@ -327,7 +377,7 @@ impl Names {
         let value = owner.log.get(key);
         match key {
             Key::Name(name) => match value {
-                Some(Value::Claim(claim)) => {
+                Some(&Value::Claim(claim)) => {
                     self.stamp = self.stamp.max(claim.stamp);
                     self.claim(name, boot, claim.address);
                 }
@@ -335,12 +385,25 @@ impl Names {
             },
             Key::Member(group, address) => {
                 let count = match value {
-                    Some(Value::Count(count)) => count,
+                    Some(Value::Count(count)) => *count,
                     _ => 0,
                 };
                 let node = owner.node.clone();
                 self.set_member(group, *address, &node, count);
             }
+            Key::Description(agent) if boot != self.me.boot => {
+                let description = match value {
+                    Some(Value::Description(text)) => Some(text.clone()),
+                    _ => None,
+                };
+                self.out.push(Decision::Tell(NameChange::Described {
+                    agent: agent.clone(),
+                    node: owner.node.clone(),
+                    description,
+                }));
+            }
+            // Its own directory told it.
+            Key::Description(_) => {}
         }
     }
 

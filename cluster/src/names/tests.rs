@@ -212,6 +212,68 @@ fn a_local_name_stays_on_its_node() {
     assert_eq!(net.nodes[0].whereis("cache"), None);
 }
 
+/// What node `at` knows of others' agents.
+fn described(net: &Net, at: usize) -> Vec<(String, NodeId, String)> {
+    let all = net.nodes[at].described();
+    all.map(|(agent, node, text)| (agent.to_owned(), node.clone(), text.to_owned()))
+        .collect()
+}
+
+#[test]
+fn a_description_reaches_every_other_node_and_goes_with_its_own() {
+    let mut net = Net::new(3, 7);
+    let described_as = |net: &Net, at, text: &str| {
+        described(net, at) == [("w@swarm".to_owned(), node(2), text.to_owned())]
+    };
+    net.nodes[2].describe("w@swarm", Some("one")).expect("room");
+    net.run(SECOND);
+    assert!(described_as(&net, 0, "one") && described_as(&net, 1, "one"));
+    assert_eq!(described(&net, 2), [], "its own it knows anyway");
+    net.nodes[2].describe("w@swarm", Some("two")).expect("room");
+    net.run(SECOND);
+    assert!(described_as(&net, 0, "two"));
+    net.part(&[0, 0, 1]);
+    assert_eq!(described(&net, 0), []);
+    net.part(&[0; 3]);
+    net.run(SECOND * 10);
+    assert!(described_as(&net, 0, "two") && described_as(&net, 1, "two"));
+    net.nodes[2].describe("w@swarm", None).expect("known");
+    net.run(SECOND);
+    assert_eq!(described(&net, 1), []);
+    let told: Vec<bool> = net.told[0]
+        .iter()
+        .filter_map(|change| match change {
+            NameChange::Described { description, .. } => Some(description.is_some()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [true, true, false, true, false]);
+}
+
+#[test]
+fn many_long_descriptions_arrive_in_parts() {
+    let mut net = Net::new(2, 8);
+    net.part(&[0, 1]);
+    let text = "x".repeat(20_000);
+    for n in 0..100 {
+        let agent = format!("w{n}@swarm");
+        net.nodes[0].describe(&agent, Some(&text)).expect("room");
+    }
+    net.part(&[0, 0]);
+    net.run(SECOND * 10);
+    assert_eq!(described(&net, 1).len(), 100);
+}
+
+#[test]
+fn a_description_that_is_too_long_is_refused() {
+    let mut net = Net::new(1, 9);
+    let text = "x".repeat(wire::DESCRIPTION_BYTES_MAX + 1);
+    let refused = net.nodes[0].describe("w@swarm", Some(&text));
+    assert!(matches!(refused, Err(RegisterError::TooLong { .. })));
+    let refused = net.nodes[0].describe(&"w".repeat(wire::AID_BYTES_MAX + 1), Some("x"));
+    assert!(matches!(refused, Err(RegisterError::TooLong { .. })));
+}
+
 /// Two nodes of two sides register one name; the sides meet again.
 fn rivals() -> Net {
     let mut net = Net::new(4, 3);
@@ -545,7 +607,9 @@ fn invariant_losers_were_told_first(net: &Net) {
                 NameChange::Conflict { name, .. } => assert!(open.insert(name), "told twice"),
                 NameChange::Lost { name, .. } => assert!(open.remove(name), "lost untold"),
                 NameChange::Reinstated { name, .. } => assert!(open.remove(name), "never lost"),
-                NameChange::Held { .. } | NameChange::Group { .. } => {}
+                NameChange::Held { .. }
+                | NameChange::Group { .. }
+                | NameChange::Described { .. } => {}
             }
         }
     }

@@ -6,9 +6,15 @@ use serde::{Deserialize, Serialize};
 
 /// The first byte, which tells messages of names from other broadcasts.
 const MARK: u8 = b'n';
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 /// The most entries in one delta. With names of full length it is 160 KiB, with usual ones 25.
 pub(super) const DELTA_ENTRIES_MAX: usize = 512;
+/// About how long a delta gets at most. Descriptions may be long.
+pub(super) const DELTA_BYTES_MAX: usize = 256 * 1024;
+/// The longest AID that has a description.
+pub(super) const AID_BYTES_MAX: usize = 1024;
+/// The longest description. It has to fit into a delta by itself.
+pub(super) const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
 /// The most nodes in one digest or pull.
 pub(super) const OWNERS_MAX: usize = 65_536;
 

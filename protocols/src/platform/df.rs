@@ -72,6 +72,10 @@ pub struct Df {
     aid: Aid,
     limits: DfLimits,
     entries: BTreeMap<Aid, DfAgentDescription>,
+    /// How often `entries` changed.
+    revision: u64,
+    /// What directories of the same platform on other nodes have entered, by AID and node.
+    elsewhere: BTreeMap<Aid, BTreeMap<String, DfAgentDescription>>,
     leases: Leases,
     subscriptions: Subscriptions,
     searches: Searches,
@@ -85,6 +89,8 @@ impl Df {
             aid,
             limits,
             entries: BTreeMap::new(),
+            revision: 0,
+            elsewhere: BTreeMap::new(),
             leases: Leases::default(),
             subscriptions: Subscriptions::default(),
             searches: Searches::default(),
@@ -94,6 +100,69 @@ impl Df {
     /// All entries, by name.
     pub fn entries(&self) -> impl Iterator<Item = &DfAgentDescription> {
         self.entries.values()
+    }
+
+    /// A number that is another one whenever an entry was made, changed or removed here.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The directory of the same platform on another node has entered or changed `agent`, or removed it (`None`). It is found by
+    /// searches and told to subscribers as if it had been entered here; changed it can be on its own node only. An entry of here
+    /// with the same AID hides it.
+    pub fn hear(&mut self, node: &str, agent: &Aid, entry: Option<DfAgentDescription>) -> DfOut {
+        let mut out = DfOut::default();
+        let before = self.entry(agent).cloned();
+        match entry {
+            Some(entry) => {
+                let nodes = self.elsewhere.entry(agent.clone()).or_default();
+                nodes.insert(node.to_owned(), entry);
+            }
+            None => {
+                if let Some(nodes) = self.elsewhere.get_mut(agent) {
+                    nodes.remove(node);
+                    if nodes.is_empty() {
+                        self.elsewhere.remove(agent);
+                    }
+                }
+            }
+        }
+        let after = self.entry(agent);
+        if before.as_ref() != after {
+            self.notify(before.as_ref(), after, &mut out);
+        }
+        out
+    }
+
+    /// The entry of an agent: of here, or else of the node whose name comes first.
+    fn entry(&self, agent: &Aid) -> Option<&DfAgentDescription> {
+        let of_others = || self.elsewhere.get(agent)?.values().next();
+        self.entries.get(agent).or_else(of_others)
+    }
+
+    /// What searches find: one entry for each agent, those of here first.
+    fn found(&self) -> impl Iterator<Item = &DfAgentDescription> {
+        let hidden = |agent: &Aid| self.entries.contains_key(agent);
+        let of_others = self
+            .elsewhere
+            .iter()
+            .filter(move |(agent, _)| !hidden(agent));
+        self.entries
+            .values()
+            .chain(of_others.filter_map(|(_, nodes)| nodes.values().next()))
+    }
+
+    /// Why an agent cannot be changed here.
+    fn not_here(&self, agent: &Aid) -> Reason {
+        match self
+            .elsewhere
+            .get(agent)
+            .and_then(|nodes| nodes.keys().next())
+        {
+            Some(node) => Reason::InternalError(format!("it is entered on node {node}; ask there")),
+            None => Reason::NotRegistered,
+        }
     }
 
     /// How many subscriptions there are.
@@ -194,7 +263,7 @@ impl Df {
         match &action.act {
             Act::Register(Description::Df(entry)) => {
                 let name = checked(entry, &may)?;
-                if self.entries.contains_key(&name) {
+                if self.entry(&name).is_some() {
                     return Err(Reason::AlreadyRegistered);
                 }
                 if self.entries.len() >= self.limits.entries_max {
@@ -207,7 +276,7 @@ impl Df {
             Act::Modify(Description::Df(entry)) => {
                 let name = checked(entry, &may)?;
                 if !self.entries.contains_key(&name) {
-                    return Err(Reason::NotRegistered);
+                    return Err(self.not_here(&name));
                 }
                 let granted = self.granted(entry, now)?;
                 self.enter(name, granted.clone(), out);
@@ -217,7 +286,7 @@ impl Df {
                 let name = named(entry)?;
                 authorised(&name, &may)?;
                 if !self.entries.contains_key(&name) {
-                    return Err(Reason::NotRegistered);
+                    return Err(self.not_here(&name));
                 }
                 self.remove(&name, out);
                 Ok(Some(management::done(action)))
@@ -263,6 +332,7 @@ impl Df {
     fn enter(&mut self, name: Aid, entry: DfAgentDescription, out: &mut DfOut) {
         self.leases.set(&name, entry.lease_time);
         let before = self.entries.insert(name.clone(), entry.clone());
+        self.revision += 1;
         if let Some(before) = &before
             && before.lease_time != entry.lease_time
         {
@@ -273,8 +343,10 @@ impl Df {
 
     fn remove(&mut self, name: &Aid, out: &mut DfOut) {
         if let Some(before) = self.entries.remove(name) {
+            self.revision += 1;
             self.leases.end(name, before.lease_time);
-            self.notify(Some(&before), None, out);
+            let after = self.entry(name).cloned();
+            self.notify(Some(&before), after.as_ref(), out);
         }
     }
 
@@ -377,8 +449,7 @@ impl Df {
                 service_type.eq_ignore_ascii_case(DF_SERVICE)
             })
         };
-        self.entries
-            .values()
+        self.found()
             .filter(is_directory)
             .filter_map(|entry| entry.name.as_ref())
             .filter(|name| **name != self.aid && Some(*name) != asker)
@@ -496,14 +567,13 @@ impl Df {
     fn matching(&self, template: &DfAgentDescription, wanted: usize) -> Vec<DfAgentDescription> {
         // A name finds its entry without a look at all of them.
         if let Some(name) = &template.name {
-            let entry = self.entries.get(name).into_iter();
+            let entry = self.entry(name).into_iter();
             return entry
                 .filter(|entry| wanted > 0 && entry.matches(template))
                 .cloned()
                 .collect();
         }
-        self.entries
-            .values()
+        self.found()
             .filter(|entry| entry.matches(template))
             .take(wanted)
             .cloned()
