@@ -36,12 +36,16 @@ impl System {
         *self.gateway().write() = gateway;
     }
 
-    /// The name of the platform that this system is to others: its gateway's, or else the node's.
+    /// The name of the platform that this system is to others: its gateway's, or else the one that its AMS and DF were started
+    /// with, or else the node's.
     #[must_use]
     pub fn platform(&self) -> String {
         match &*self.gateway().read() {
             Some(gateway) => gateway.platform().to_owned(),
-            None => self.node().to_string(),
+            None => match self.platform_slot().get() {
+                Some(name) => name.clone(),
+                None => self.node().to_string(),
+            },
         }
     }
 

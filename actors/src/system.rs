@@ -158,6 +158,8 @@ struct Inner {
     groups: Groups,
     events: EventStream,
     dead_letters: DeadLetters,
+    /// The FIPA platform's name, where it has one of its own.
+    platform: OnceLock<String>,
     /// The way to agents of other platforms, while there is one.
     gateway: RwLock<Option<Arc<dyn AclGateway>>>,
     /// The node's own agents.
@@ -216,6 +218,7 @@ impl System {
             groups: Groups::default(),
             events: EventStream::new(options.event_history),
             dead_letters: DeadLetters::new(options.dead_letters),
+            platform: OnceLock::new(),
             gateway: RwLock::new(None),
             services: Services::default(),
             crashes: Mutex::new(VecDeque::new()),
@@ -803,6 +806,11 @@ impl System {
 
     pub(crate) fn services_slot(&self) -> &Services {
         &self.0.services
+    }
+
+    /// The name that the FIPA platform was started with.
+    pub(crate) fn platform_slot(&self) -> &OnceLock<String> {
+        &self.0.platform
     }
 
     pub(crate) fn gateway(&self) -> &RwLock<Option<Arc<dyn AclGateway>>> {

@@ -72,11 +72,10 @@ impl AmsAgent {
             system: system.clone(),
         };
         let may = |agent: &Aid, change| asking.may_change(&*self.options.rights, agent, change);
-        let agents = Residents::of(&system, &self.options.name);
         let services = services(&system);
         let asked = self.ams.on_message(
             &message,
-            agents.descriptions(),
+            residents(&system, &self.options.name),
             &services,
             may,
             now(&system),
@@ -199,43 +198,33 @@ impl Agent for AmsAgent {
     }
 }
 
-/// The agents of this node as an AMS describes them.
-struct Residents {
-    system: System,
-    platform: String,
-    /// Registered names by the path of who has them.
-    names: HashMap<Path, String>,
+/// The agents of this node as an AMS describes them, in the order of their paths. Nothing is listed before the first is asked
+/// for: most messages ask for none.
+fn residents(system: &System, platform: &str) -> impl Iterator<Item = AmsAgentDescription> {
+    std::iter::once_with(move || described(system, platform)).flatten()
 }
 
-impl Residents {
-    fn of(system: &System, platform: &str) -> Self {
-        let registered = system.registered().into_iter();
-        Self {
-            names: registered
-                .map(|(name, agent)| (agent.path().clone(), name.to_string()))
-                .collect(),
-            system: system.clone(),
-            platform: platform.to_owned(),
-        }
-    }
-
-    fn descriptions(&self) -> impl Iterator<Item = AmsAgentDescription> {
-        let mut agents = self.system.agents();
-        agents.extend(self.system.service_agents());
-        agents.sort_by(|a, b| a.path().cmp(b.path()));
-        agents.into_iter().filter_map(|agent| {
-            let state = state_of(agent.info().state)?;
-            let local = match self.names.get(agent.path()) {
-                Some(name) => name.as_str(),
-                None => agent.path().as_str(),
-            };
-            Some(AmsAgentDescription {
-                name: Some(Aid::named(format!("{local}@{}", self.platform))),
-                ownership: None,
-                state: Some(state),
-            })
+fn described(system: &System, platform: &str) -> Vec<AmsAgentDescription> {
+    let registered = system.registered().into_iter();
+    let names: HashMap<Path, String> = registered
+        .map(|(name, agent)| (agent.path().clone(), name.to_string()))
+        .collect();
+    let mut agents = system.agents();
+    agents.extend(system.service_agents());
+    agents.sort_by(|a, b| a.path().cmp(b.path()));
+    let described = agents.into_iter().filter_map(|agent| {
+        let state = state_of(agent.info().state)?;
+        let local = match names.get(agent.path()) {
+            Some(name) => name.as_str(),
+            None => agent.path().as_str(),
+        };
+        Some(AmsAgentDescription {
+            name: Some(Aid::named(format!("{local}@{platform}"))),
+            ownership: None,
+            state: Some(state),
         })
-    }
+    });
+    described.collect()
 }
 
 /// The name and type of FIPA's HTTP transport.

@@ -12,8 +12,10 @@ use crate::turn::Turn;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use swarm_protocols::acl::Reading;
 use swarm_protocols::platform::{Df, DfOut, SearchKey};
-use swarm_protocols::{AclMessage, Address, Aid};
+use swarm_protocols::sl::management::DfAgentDescription;
+use swarm_protocols::{AclMessage, Address, Aid, Timestamp, sl};
 
 /// What the DF is told besides ACL messages.
 #[derive(Debug)]
@@ -25,11 +27,20 @@ pub enum DfMessage {
         /// Where the answer goes.
         reply: ReplyTo<AclMessage>,
     },
-    /// A lease or a search's patience is over.
+    /// A lease or a search's patience is over, or there is something to say of other nodes' entries.
     Due,
 }
 
 impl Message for DfMessage {}
+
+/// What another node's DF is said to have entered is no entry of that agent. Sending it again fails again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no df-agent-description of that agent")]
+pub struct BadEntry;
+
+/// How many notifications of other nodes' entries wait for the DF's next turn. Further ones are dropped: a subscriber that is
+/// so far behind searches again.
+const UNSAID_MAX: usize = 65_536;
 
 /// What outlives the DF's behaviour.
 pub(super) struct Memory(Mutex<Remembered>);
@@ -38,6 +49,8 @@ struct Remembered {
     df: Df,
     /// Agents of this node whose end is to be heard of, with all the AIDs that may stand for them.
     watched: BTreeMap<Address, Vec<Aid>>,
+    /// What subscribers are to be told of other nodes' entries.
+    unsaid: Vec<AclMessage>,
 }
 
 impl Memory {
@@ -45,7 +58,38 @@ impl Memory {
         Self(Mutex::new(Remembered {
             df,
             watched: BTreeMap::new(),
+            unsaid: Vec::new(),
         }))
+    }
+
+    pub(super) fn revision(&self) -> u64 {
+        self.0.lock().df.revision()
+    }
+
+    pub(super) fn entries(&self) -> BTreeMap<String, String> {
+        let memory = self.0.lock();
+        let named = memory.df.entries().filter_map(|entry| {
+            // What was read can be written.
+            let text = sl::write_term(&entry.term()).ok()?;
+            Some((entry.name.as_ref()?.name.clone(), text))
+        });
+        named.collect()
+    }
+
+    /// Takes in what another node's DF has entered; whether there is something to say now.
+    pub(super) fn hear(
+        &self,
+        node: &str,
+        agent: &str,
+        entry: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, BadEntry> {
+        let entry = entry.map(|text| read(text, agent, now)).transpose()?;
+        let mut memory = self.0.lock();
+        let out = memory.df.hear(node, &Aid::named(agent), entry);
+        let room = UNSAID_MAX.saturating_sub(memory.unsaid.len());
+        memory.unsaid.extend(out.sends.into_iter().take(room));
+        Ok(!memory.unsaid.is_empty())
     }
 }
 
@@ -117,6 +161,14 @@ impl DfAgent {
         Ok(())
     }
 
+    /// Tells subscribers of other nodes' entries.
+    fn say_unsaid(&self, turn: &mut Turn<'_, Self>) {
+        let unsaid = std::mem::take(&mut self.memory.0.lock().unsaid);
+        for message in unsaid {
+            turn.send_to_receivers(message);
+        }
+    }
+
     fn say(&mut self, turn: &mut Turn<'_, Self>, out: DfOut, port: Port) {
         match (out.reply, out.pending, port) {
             (Some(reply), _, Port::Turn) => turn.answer(reply),
@@ -178,6 +230,7 @@ impl Agent for DfAgent {
         turn: &mut Turn<'_, Self>,
         message: DfMessage,
     ) -> Result<(), Failure> {
+        self.say_unsaid(turn);
         match message {
             DfMessage::Operator { message, reply } => {
                 self.take(turn, &message, Asker::Operator, Port::Operator(reply))
@@ -195,6 +248,7 @@ impl Agent for DfAgent {
         turn: &mut Turn<'_, Self>,
         message: Arc<AclMessage>,
     ) -> Result<(), Failure> {
+        self.say_unsaid(turn);
         let asker = Asker::of(turn, &message, &self.options.name);
         self.take(turn, &message, asker, Port::Turn)
     }
@@ -219,6 +273,18 @@ impl DfAgent {
             let out = self.memory.0.lock().df.forget(&aid);
             self.say(turn, out, Port::Turn);
         }
+    }
+}
+
+fn read(text: &str, agent: &str, now: Timestamp) -> Result<DfAgentDescription, BadEntry> {
+    let reading = Reading::at(now);
+    let term = sl::parse_term(text.as_bytes(), &reading).map_err(|_| BadEntry)?;
+    let entry = DfAgentDescription::read(&term, &reading).map_err(|_| BadEntry)?;
+    let is_of_agent = entry.name.as_ref().is_some_and(|aid| aid.name == agent);
+    if is_of_agent {
+        Ok(entry)
+    } else {
+        Err(BadEntry)
     }
 }
 

@@ -13,14 +13,15 @@ mod df;
 
 pub use ams::AmsMessage;
 pub use asker::{Asker, OwnAlone, Rights};
-pub use df::DfMessage;
+pub use df::{BadEntry, DfMessage};
 
 use crate::ask::AskError;
 use crate::reference::AgentRef;
 use crate::spec::AgentSpec;
-use crate::system::System;
+use crate::system::{System, WeakSystem};
 use ams::AmsAgent;
 use df::{DfAgent, Memory};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::platform::{Df, DfLimits};
@@ -56,10 +57,13 @@ pub struct Platform {
     name: Arc<str>,
     ams: AgentRef<AmsMessage>,
     df: AgentRef<DfMessage>,
+    memory: Arc<Memory>,
+    clock: WeakSystem,
 }
 
 impl Platform {
-    /// Starts both, as the system's [services](System::start_services).
+    /// Starts both, as the system's [services](System::start_services). The system's agents are called by the platform's name
+    /// from then on.
     ///
     /// # Errors
     /// Why they did not start: another agent is registered as `ams` or `df`, or services run already.
@@ -71,7 +75,7 @@ impl Platform {
         let aid = |local: &Name| Aid::named(format!("{local}@{}", options.name));
         let memory = Arc::new(Memory::new(Df::new(aid(&df), options.df.clone())));
         let df_agent = {
-            let (options, memory) = (options.clone(), memory);
+            let (options, memory) = (options.clone(), memory.clone());
             let make = move || DfAgent::new(options.clone(), memory.clone());
             AgentSpec::new("df", make).expect("it is a name")
         };
@@ -87,11 +91,15 @@ impl Platform {
         let flags = SupervisorFlags::default().intensity(10, Duration::from_secs(10));
         let spec = SupervisorSpec::new(flags, children);
         system.start_services(spec).await?;
+        // Services that run refuse a second platform before this.
+        let _ = system.platform_slot().set(options.name.clone());
         match (typed(system, &ams), typed(system, &df)) {
             (Some(ams), Some(df)) => Ok(Self {
                 name: options.name.into(),
                 ams,
                 df,
+                memory,
+                clock: system.downgrade(),
             }),
             // Gone again before they were seen: as a start that failed.
             _ => Err(StartError::Failed(swarm_protocols::ExitReason::error_text(
@@ -104,6 +112,34 @@ impl Platform {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A number that is another one whenever an entry of this node's DF was made, changed or removed.
+    #[must_use]
+    pub fn df_revision(&self) -> u64 {
+        self.memory.revision()
+    }
+
+    /// What this node's DF has entered itself, by the names of the agents, as SL: for the DFs of the platform's other nodes.
+    #[must_use]
+    pub fn df_entries(&self) -> BTreeMap<String, String> {
+        self.memory.entries()
+    }
+
+    /// The DF of another node of the platform, `node`, has entered or changed `agent`, or removed it (`None`): searches find it from now on,
+    /// and subscribers are told.
+    ///
+    /// # Errors
+    /// [`BadEntry`]: the entry is no `df-agent-description` of that agent. Nothing was changed.
+    pub fn df_hear(&self, node: &str, agent: &str, entry: Option<&str>) -> Result<(), BadEntry> {
+        let Some(system) = self.clock.upgrade() else {
+            return Ok(());
+        };
+        if self.memory.hear(node, agent, entry, now(&system))? {
+            // Full, or between two lives: it says with its next turn what is to be said.
+            let _ = self.df.try_send(DfMessage::Due);
+        }
+        Ok(())
     }
 
     /// Asks the DF with all rights.

@@ -82,6 +82,21 @@ impl Directory {
         self.handle(Event::Message { from, bytes })
     }
 
+    /// Enters what this node's DF has of an agent. One that is too long, or too much, stays on this node.
+    pub(super) fn describe(&self, agent: &str, entry: Option<&str>) {
+        if let Err(error) = self.names.lock().describe(agent, entry) {
+            tracing::warn!(%error, "other nodes will not find an entry of the DF");
+        }
+    }
+
+    /// What the DFs of other nodes have entered: AID, node, entry.
+    pub(super) fn described(&self) -> Vec<(String, NodeId, String)> {
+        let names = self.names.lock();
+        let all = names.described();
+        all.map(|(agent, node, entry)| (agent.to_owned(), node.clone(), entry.to_owned()))
+            .collect()
+    }
+
     fn is_due(&self) -> bool {
         self.names.lock().next_wake() <= self.origin.elapsed()
     }
@@ -227,6 +242,15 @@ pub(super) async fn carry_out(member: &Inner, decisions: Vec<Decision>) {
                 tracing::warn!(%name, "another node has the name; it is local here from now on");
                 member.directory.handle(Event::HandedOver { name, address });
             }
+            Decision::Tell(NameChange::Described {
+                agent,
+                node,
+                description,
+            }) => {
+                member
+                    .descriptions
+                    .hear(&node, &agent, description.as_deref());
+            }
             Decision::Tell(_) => {}
         }
     }
@@ -241,6 +265,7 @@ pub(super) async fn run(member: Weak<Inner>) {
             };
             if let Some(system) = member.system.upgrade() {
                 member.directory.compare(&system);
+                member.descriptions.compare(&member.directory);
             }
             if member.directory.is_due() {
                 let decisions = member.directory.handle(Event::Tick);

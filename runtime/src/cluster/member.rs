@@ -2,6 +2,7 @@
 
 use super::attend::Attended;
 use super::certificates::{self, Renewal};
+use super::descriptions::Descriptions;
 use super::desk::{self, Desk, MembershipLinks};
 use super::directory::{self, Directory};
 use super::kept::{Kept, KeptError, Safe};
@@ -12,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use swarm_actors::platform::Platform;
 use swarm_actors::{System, WeakSystem};
 use swarm_cluster::gossip::{Gossip, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice};
 use swarm_cluster::identity::{BootId, NodeId};
@@ -164,6 +166,7 @@ pub(super) struct Inner {
     pub(super) directory: Arc<Directory>,
     pub(super) attended: Attended,
     pub(super) requests: Arc<Requests>,
+    pub(super) descriptions: Descriptions,
     address: SocketAddr,
     running: Mutex<Option<Gossip>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -333,6 +336,7 @@ impl Cluster {
             directory,
             attended: Attended::default(),
             requests: Arc::default(),
+            descriptions: Descriptions::default(),
             address,
             running: Mutex::new(Some(gossip)),
             tasks: Mutex::new(Vec::new()),
@@ -460,6 +464,11 @@ impl Cluster {
     #[must_use]
     pub fn name(&self) -> Name {
         self.0.kept.lock().cluster_name.clone()
+    }
+
+    /// Lets the DF of this node and those of the others know each other's entries. Once: a second platform changes nothing.
+    pub fn serve_platform(&self, platform: &Platform) {
+        self.0.descriptions.serve(platform, &self.0);
     }
 
     /// Makes a token with which nodes join through this one.

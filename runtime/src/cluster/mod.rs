@@ -9,6 +9,7 @@
 mod admission;
 mod attend;
 mod certificates;
+mod descriptions;
 mod desk;
 mod directory;
 mod kept;

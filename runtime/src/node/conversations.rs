@@ -1,26 +1,26 @@
 //! The node's own voice in conversations: who calls for bids when somebody outside asks the node to.
 
 use super::Node;
-use swarm_actors::System;
 use swarm_actors::conversation::{ConversationBook, ProtocolRef, ProtocolSpec};
+use swarm_actors::{SERVICES_PATH, System};
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{CallError, ChildSpec, Restart, Strategy, SupervisorFlags, SupervisorSpec};
 
-/// The supervisor of what the node itself needs in the tree.
-const SUPERVISOR: &str = "swarm";
 /// The protocol actor that speaks for callers from outside.
 const CALLER: &str = "swarm.caller";
+/// The supervisor that it has to itself, so that no end of it can touch the node's other agents.
+const SUPERVISOR: &str = "calls";
 /// How often the caller may be restarted within a second before it is given up until it is needed again.
 const RESTARTS_MAX: u32 = 100;
 
 /// Why nobody can speak for the node. Nothing was changed; may be tried again.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NoCaller {
-    /// The tree is not running.
-    #[error("the tree is not running")]
-    NoTree,
-    /// The root supervisor does not take it.
-    #[error("the root supervisor does not start it: {0}")]
+    /// The node's own agents are not running: it is being stopped.
+    #[error("the node's own agents are not running")]
+    NoServices,
+    /// Their supervisor does not take it.
+    #[error("the supervisor of the node's own agents does not start it: {0}")]
     NotStarted(CallError),
 }
 
@@ -31,8 +31,8 @@ impl Node {
         &self.0.conversations
     }
 
-    /// The protocol actor that opens conversations for callers that are no agents; started when it is first needed, below a
-    /// temporary supervisor `/swarm`, so that no end of it can touch the rest of the tree.
+    /// The protocol actor that opens conversations for callers that are no agents; started when it is first needed, among the
+    /// node's own agents (`/system/calls`), where it is none of the users'.
     ///
     /// # Errors
     /// [`NoCaller`].
@@ -40,7 +40,7 @@ impl Node {
         if let Some(caller) = find(self.system()) {
             return Ok(caller);
         }
-        let root = self.system().tree().ok_or(NoCaller::NoTree)?;
+        let services = self.system().services().ok_or(NoCaller::NoServices)?;
         let name = |text| Name::new(text).expect("it is a name");
         let caller = ProtocolSpec::alone(CALLER, self.conversations())
             .expect("it is a name")
@@ -49,17 +49,17 @@ impl Node {
             .intensity(RESTARTS_MAX, std::time::Duration::from_secs(1));
         let spec = SupervisorSpec::new(flags, vec![caller]);
         let spec = ChildSpec::supervisor(name(SUPERVISOR), spec).restart(Restart::Temporary);
-        match root.start_child(spec).await {
+        match services.start_child(spec).await {
             // Somebody else was faster.
             Ok(_) | Err(CallError::AlreadyStarted(_)) => {}
             Err(error) => return Err(NoCaller::NotStarted(error)),
         }
-        find(self.system()).ok_or(NoCaller::NoTree)
+        find(self.system()).ok_or(NoCaller::NoServices)
     }
 }
 
 fn find(system: &System) -> Option<ProtocolRef> {
-    let path = Path::new(&format!("/{SUPERVISOR}/{CALLER}")).ok()?;
+    let path = Path::new(&format!("{SERVICES_PATH}/{SUPERVISOR}/{CALLER}")).ok()?;
     let caller = system.lookup(&path)?;
     ProtocolRef::of(&caller).filter(|_| caller.is_alive())
 }

@@ -123,3 +123,27 @@ fn each_way_to_be_refused_has_its_own_code() {
     let failure = refused("n2", secret, address).expect(6).failure();
     assert_eq!(failure["code"], "token-revoked");
 }
+
+#[test]
+fn what_one_nodes_df_has_entered_is_found_at_every_node_while_that_one_lives() {
+    let n1 = first();
+    let n2 = join(&n1, "n2");
+    let found = |node: &Node| {
+        let found = node.run(&["df", "search", "-o", "json"]).expect(0).json();
+        let found = found.as_array().expect("an array").clone();
+        let agents = found.iter().map(|entry| entry["agent"].to_string());
+        agents.collect::<Vec<_>>()
+    };
+    let register = ["df", "register", "/printer", "--service", "p:print"];
+    n2.run(&register).expect(0);
+    let printer = vec!["\"/printer@swarm\"".to_owned()];
+    eventually(|| found(&n1), |seen| *seen == printer);
+    // It is its own node's to change.
+    let refused = n1.run(&["df", "deregister", "/printer"]);
+    assert!(
+        refused.stderr.contains("it is entered on node n2"),
+        "{refused:?}"
+    );
+    signal("KILL", n2.process());
+    eventually(|| found(&n1), |seen| seen.is_empty());
+}

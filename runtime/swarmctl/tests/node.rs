@@ -483,7 +483,8 @@ fn the_df_finds_what_was_registered_and_the_ams_shows_who_is_there() {
         .iter()
         .map(|row| &row["name"])
         .collect();
-    let name = node.ready["node"].as_str().unwrap();
+    // The platform is the cluster.
+    let name = node.ready["cluster"]["name"].as_str().unwrap();
     for agent in ["/tally", "/pool/worker-1", "ams", "df"] {
         let aid = format!("{agent}@{name}");
         assert!(names.contains(&&json!(aid)), "{aid} in {names:?}");

@@ -5,12 +5,13 @@ use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use std::sync::Arc;
 use swarm_actors::platform::{OwnAlone, PlatformOptions};
+use swarm_runtime::cluster::Cluster;
 use swarm_runtime::fipa::{FipaOptions, FipaServer, StartError};
 use swarm_runtime::node::Node;
 
-/// Starts the AMS and the DF.
-pub(crate) async fn start_platform(node: &Node, up: &Up) -> Result<(), Failure> {
-    let mut options = PlatformOptions::new(node.name().as_str());
+/// Starts the AMS and the DF, as those of the cluster's one platform.
+pub(crate) async fn start_platform(node: &Node, cluster: &Cluster, up: &Up) -> Result<(), Failure> {
+    let mut options = PlatformOptions::new(cluster.name().as_str());
     options.rights = Arc::new(OwnAlone {
         platforms: up.fipa_trust.clone(),
     });
@@ -21,16 +22,23 @@ pub(crate) async fn start_platform(node: &Node, up: &Up) -> Result<(), Failure> 
             error.to_string(),
             "report this with the log above",
         )
-    })
+    })?;
+    if let Some(platform) = node.platform() {
+        cluster.serve_platform(platform);
+    }
+    Ok(())
 }
 
 /// Starts it, if it was asked for: on a thread that may block, as binding may.
-pub(crate) async fn start(node: &Node, up: &Up) -> Result<Option<FipaServer>, Failure> {
+pub(crate) async fn start(
+    node: &Node,
+    cluster: &Cluster,
+    up: &Up,
+) -> Result<Option<FipaServer>, Failure> {
     let Some(listen) = up.fipa_http else {
         return Ok(None);
     };
-    // The platform's name is the cluster's; a node by itself is one of its own.
-    let mut options = FipaOptions::new(listen, node.name().as_str());
+    let mut options = FipaOptions::new(listen, cluster.name().as_str());
     options.public.clone_from(&up.fipa_address);
     let node = node.clone();
     let started = tokio::task::spawn_blocking(move || FipaServer::start(&node, options)).await;

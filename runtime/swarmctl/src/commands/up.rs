@@ -97,8 +97,6 @@ async fn start_node(
         let _guard = threads.enter();
         Node::new(options)
     };
-    // Before anybody can ask them anything.
-    fipa::start_platform(&node, up).await?;
     let server = match serve(&node, settings.api.value).await {
         // On one machine the first node has the default address.
         Err(_) if joins.is_some() && settings.api.origin == Origin::Default => {
@@ -117,7 +115,8 @@ async fn start_node(
             return Err(failure.into());
         }
     };
-    let fipa = fipa::start(&node, up).await?;
+    fipa::start_platform(&node, &cluster, up).await?;
+    let fipa = fipa::start(&node, &cluster, up).await?;
     let order = StopOrder {
         deadline: settings.shutdown_deadline.value,
         exit_on_tree_failure: settings.exit_on_tree_failure.value,
