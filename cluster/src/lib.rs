@@ -7,6 +7,7 @@
 //! - [`membership`]: SWIM with its repairs; a pure core that never reads a clock and opens no socket.
 //! - [`gossip`]: the packets of membership, sealed, and the UDP task that carries them.
 //! - [`names`]: names and groups over the cluster; a pure core.
+//! - [`partition`]: what a node does when it cannot see all of the cluster; a pure core.
 //! - [`placement`]: where children run that may run on any node; a pure core.
 //! - [`link`]: authenticated connections between two nodes.
 //! - [`security`]: certificates, the authority that issues them, and tokens to join with.
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod link;
 pub mod membership;
 pub mod names;
+pub mod partition;
 pub mod placement;
 pub mod security;
 pub mod transport;

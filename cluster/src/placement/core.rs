@@ -32,6 +32,7 @@ pub struct Placement {
     /// When the pace allows the next move, where one waits for that.
     pace_due: Option<Duration>,
     is_suspended: bool,
+    is_held: bool,
     /// Something has changed since the last time that children were assigned.
     is_dirty: bool,
     nowhere: BTreeMap<Path, NoPlace>,
@@ -90,6 +91,7 @@ impl Placement {
             pace_due: None,
             parameters,
             is_suspended: false,
+            is_held: false,
             is_dirty: true,
             nowhere: BTreeMap::new(),
             out: Vec::new(),
@@ -121,10 +123,13 @@ impl Placement {
             }
             Event::Suspend => {
                 self.is_suspended = true;
+                self.is_held = false;
                 self.is_dirty = true;
             }
+            Event::Hold => self.is_held = true,
             Event::Resume => {
                 self.is_suspended = false;
+                self.is_held = false;
                 self.is_dirty = true;
             }
             Event::Started { path } => {
@@ -152,6 +157,10 @@ impl Placement {
     /// When [`Event::Tick`] is due; none while nothing waits.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
+        let repeats = self.members.values().filter_map(|member| self.due(member));
+        if self.is_held {
+            return repeats.min();
+        }
         // Where nothing is waited for, at once.
         let stable = self
             .is_dirty
@@ -160,7 +169,6 @@ impl Placement {
             Here::Failed { until, .. } => Some(*until),
             Here::Claimed { .. } | Here::Starting { .. } | Here::Running | Here::Stopping => None,
         });
-        let repeats = self.members.values().filter_map(|member| self.due(member));
         let moves = self.pace_due.into_iter().chain(stable);
         moves.chain(retries).chain(repeats).min()
     }
@@ -224,6 +232,9 @@ impl Placement {
         if node.boot == self.me.boot {
             return;
         }
+        if self.members.contains_key(&node.boot) {
+            return;
+        }
         let member = Member {
             node: node.clone(),
             since: now,
@@ -231,9 +242,8 @@ impl Placement {
             heard: 0,
             said: None,
         };
-        if self.members.insert(node.boot, member).is_none() {
-            self.changed_at = Some(now);
-        }
+        self.members.insert(node.boot, member);
+        self.changed_at = Some(now);
         self.is_dirty = true;
     }
 
@@ -252,7 +262,13 @@ impl Placement {
         };
         match message {
             Message::Heard { version } => member.heard = member.heard.max(version),
-            Message::Standing { version, standing } => {
+            Message::Standing {
+                version,
+                knows,
+                standing,
+            } => {
+                // It may have forgotten us meanwhile. Of an earlier message this says too little, and it is told once more.
+                member.heard = knows;
                 let is_news = member.standing.as_ref().is_none_or(|(v, _)| *v < version);
                 if is_news {
                     member.standing = Some((version, standing));
@@ -338,6 +354,11 @@ impl Placement {
     /// Starts and stops what has to be.
     fn settle(&mut self, now: Duration) {
         self.compare_editions(now);
+        if self.is_held {
+            // Whatever is due then goes on with the event that ends it.
+            self.is_dirty = true;
+            return;
+        }
         self.pursue_claims(now);
         let retry_is_due = self.here.values().any(|here| match here {
             Here::Failed { until, .. } => *until <= now,
@@ -579,19 +600,19 @@ impl Placement {
         if due.is_empty() {
             return;
         }
-        let message = Message::Standing {
-            version: self.version,
-            standing: self.own.clone(),
-        };
-        let bytes = message.encode();
         for boot in due {
             let Some(member) = self.members.get_mut(&boot) else {
                 continue;
             };
             member.said = Some((self.version, now));
+            let message = Message::Standing {
+                version: self.version,
+                knows: member.standing.as_ref().map_or(0, |(version, _)| *version),
+                standing: self.own.clone(),
+            };
             self.out.push(Decision::Say {
                 to: member.node.clone(),
-                bytes: bytes.clone(),
+                bytes: message.encode(),
             });
         }
         let is_said = |member: &Member| member.said.is_some_and(|(v, _)| v == self.version);

@@ -69,7 +69,9 @@ pub enum Event {
     Drain,
     /// This node may run nothing that is placed: it left, or is on the lesser side of a partition. What it holds is stopped at once.
     Suspend,
-    /// The end of [`Event::Suspend`].
+    /// Nothing may be started or given away until it is known who goes on.
+    Hold,
+    /// The end of [`Event::Suspend`] and [`Event::Hold`].
     Resume,
     /// A child runs that was to be started.
     Started {

@@ -186,7 +186,7 @@ proptest! {
             .map(|(_, path)| path)
             .chain([path("/gone/w-3")])
             .collect();
-        let message = wire::Message::Standing { version: 3, standing };
+        let message = wire::Message::Standing { version: 3, knows: 2, standing };
         prop_assert_eq!(wire::Message::decode(&message.encode()), Ok(message));
     }
 

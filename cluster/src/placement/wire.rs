@@ -32,7 +32,12 @@ pub enum PlacementWireError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message {
     /// What the sender has and holds; the higher version is the later one.
-    Standing { version: u64, standing: Standing },
+    Standing {
+        version: u64,
+        /// Which version of the receiver's standing the sender knows; 0 for none, as after it held the receiver for down.
+        knows: u64,
+        standing: Standing,
+    },
     /// The sender knows the receiver's standing of this version.
     Heard { version: u64 },
 }
@@ -41,6 +46,7 @@ pub(super) enum Message {
 enum Wire {
     Standing {
         version: u64,
+        knows: u64,
         labels: Labels,
         is_draining: bool,
         room: Option<u32>,
@@ -73,7 +79,11 @@ impl Message {
     pub(super) fn encode(&self) -> Vec<u8> {
         let wire = match self {
             Self::Heard { version } => Wire::Heard { version: *version },
-            Self::Standing { version, standing } => wire_of(*version, standing),
+            Self::Standing {
+                version,
+                knows,
+                standing,
+            } => wire_of(*version, *knows, standing),
         };
         let mut bytes = vec![VERSION];
         // Plain data into memory: there is nothing that could fail.
@@ -94,6 +104,7 @@ impl Message {
             Wire::Heard { version } => Ok(Self::Heard { version }),
             Wire::Standing {
                 version,
+                knows,
                 labels,
                 is_draining,
                 room,
@@ -122,15 +133,20 @@ impl Message {
                     holds,
                     claims,
                 };
-                Ok(Self::Standing { version, standing })
+                Ok(Self::Standing {
+                    version,
+                    knows,
+                    standing,
+                })
             }
         }
     }
 }
 
-fn wire_of(version: u64, standing: &Standing) -> Wire {
+fn wire_of(version: u64, knows: u64, standing: &Standing) -> Wire {
     Wire::Standing {
         version,
+        knows,
         labels: standing.labels.clone(),
         is_draining: standing.is_draining,
         room: standing.room,
