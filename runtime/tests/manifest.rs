@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
+use swarm_cluster::partition::Strategy as WhoGoesOn;
 use swarm_cluster::placement::Mode;
 use swarm_protocols::Path;
 use swarm_runtime::manifest::{
@@ -580,6 +581,27 @@ behaviour = "echo"
     assert_eq!(places[0].mode, Mode::Spread);
     assert_eq!(places[0].labels.to_string(), "disk=ssd");
     assert_eq!(places[1].mode, Mode::Any);
+}
+
+#[test]
+fn what_a_partition_does_is_said_in_full() {
+    let of = |text: &str| parse(text).cluster.partition;
+    assert_eq!(of("").strategy, WhoGoesOn::None);
+    let majority = of("[cluster.partition]\nstrategy = \"keep-majority\"\nstable_after = \"7s\"\n");
+    assert_eq!(majority.strategy, WhoGoesOn::KeepMajority);
+    assert_eq!(majority.stable_after, Duration::from_secs(7));
+    let quorum = of("[cluster.partition]\nstrategy = \"static-quorum\"\nquorum = 3\n");
+    assert_eq!(quorum.strategy, WhoGoesOn::StaticQuorum { size: 3 });
+    refused(
+        "[cluster.partition]\nstrategy = \"static-quorum\"\n",
+        &[
+            "2:12: cluster.partition.strategy: needs `quorum`: more than half of the nodes that there will ever be (try quorum = 2)",
+        ],
+    );
+    refused(
+        "[cluster.partition]\nstrategy = \"keep-majority\"\nquorum = 3\n",
+        &["3:10: cluster.partition.quorum: only with strategy = \"static-quorum\""],
+    );
 }
 
 #[test]

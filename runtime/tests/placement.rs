@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
-use swarm_actors::AnyRef;
+use swarm_actors::{AnyRef, What};
+use swarm_cluster::partition::Side;
 use swarm_cluster::placement::Labels;
 use swarm_cluster::security::JoinToken;
 use swarm_protocols::{Name, Path};
@@ -61,8 +62,12 @@ fn path(text: &str) -> Path {
 }
 
 fn lone(called: &str, labels: &str) -> Node {
+    with_manifest(called, labels, MANIFEST)
+}
+
+fn with_manifest(called: &str, labels: &str, manifest: &str) -> Node {
     let behaviours = behaviours::builtin();
-    let manifest = Manifest::parse(MANIFEST, &behaviours).expect("a manifest");
+    let manifest = Manifest::parse(manifest, &behaviours).expect("a manifest");
     let mut options = NodeOptions::new(name(called), manifest, behaviours);
     options.labels = labels.parse::<Labels>().expect("labels");
     Node::new(options)
@@ -70,7 +75,10 @@ fn lone(called: &str, labels: &str) -> Node {
 
 /// A node of a cluster: the first one, or one that joins.
 async fn member(called: &str, labels: &str, join: Option<(&Node, &JoinToken)>) -> Node {
-    let node = lone(called, labels);
+    into_cluster(lone(called, labels), join).await
+}
+
+async fn into_cluster(node: Node, join: Option<(&Node, &JoinToken)>) -> Node {
     let way = match join {
         None => Way::First {
             cluster: name("test"),
@@ -81,7 +89,7 @@ async fn member(called: &str, labels: &str, join: Option<(&Node, &JoinToken)>) -
         },
     };
     let options = ClusterOptions {
-        node: name(called),
+        node: node.name().clone(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         may_move: false,
         advertise: None,
@@ -230,4 +238,73 @@ async fn what_a_lost_node_ran_is_back_elsewhere_once() {
     .await;
     assert_eq!(counts(&[&n1], "/pool/"), [0]);
     assert_eq!(counts(&[&n1], "/fixed"), [1]);
+}
+
+const QUORUM: &str = r#"
+[cluster.placement]
+stable_after = "200ms"
+
+[cluster.partition]
+strategy = "static-quorum"
+quorum = 2
+stable_after = "300ms"
+
+[agent."/worker"]
+behaviour = "echo"
+replicas = 4
+place = { mode = "spread" }
+
+[agent."/fixed"]
+behaviour = "echo"
+registered = "fixed"
+"#;
+
+/// The partition events of a node, in order.
+fn told(node: &Node) -> Vec<String> {
+    let events = node.system().events().since(0, usize::MAX);
+    let names = events.iter().filter_map(|event| match &event.what {
+        What::Custom { name, .. } if name.starts_with("partition-") => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_its_quorum_runs_nothing_that_is_placed_until_it_has_one() {
+    let n1 = into_cluster(with_manifest("n1", "", QUORUM), None).await;
+    until("n1 knows that it is too few", &[&n1], || {
+        n1.side().0 == Side::Lesser
+    })
+    .await;
+    assert_eq!(counts(&[&n1], "/worker"), [0]);
+    assert_eq!(n1.alarms().len(), 1, "{:?}", n1.alarms());
+    let token = cluster(&n1)
+        .create_token(Duration::from_secs(600), None, true)
+        .expect("makes one");
+    let n2 = into_cluster(with_manifest("n2", "", QUORUM), Some((&n1, &token))).await;
+    let both = [&n1, &n2];
+    until("both run it", &both, || counts(&both, "/worker") == [2, 2]).await;
+    let who = || n2.system().whereis(&name("fixed"));
+    until("a name has a holder", &both, || who().is_some()).await;
+    drop(n2);
+    until("n1 has stopped it", &[&n1], || {
+        n1.side().0 == Side::Lesser && counts(&[&n1], "/worker") == [0]
+    })
+    .await;
+    assert_eq!(counts(&[&n1], "/fixed"), [1], "what is not placed goes on");
+    let n2 = into_cluster(with_manifest("n2", "", QUORUM), Some((&n1, &token))).await;
+    let both = [&n1, &n2];
+    until("both run it again", &both, || {
+        counts(&both, "/worker") == [2, 2]
+    })
+    .await;
+    until("it is told", &both, || {
+        told(&n1).ends_with(&[
+            "partition-detected".to_owned(),
+            "partition-lesser".to_owned(),
+            "partition-healed".to_owned(),
+            "partition-reconciled".to_owned(),
+        ])
+    })
+    .await;
 }

@@ -55,6 +55,11 @@ impl Cluster {
         self.0.gossip.listen()
     }
 
+    /// Whether names that agents here are registered under are kept to this node; seen by the others within a second.
+    pub(crate) fn keep_names_local(&self, is_local: bool) {
+        self.0.directory.keep_local(is_local);
+    }
+
     /// Every member as membership sees it.
     pub(crate) async fn views(&self) -> Vec<MemberView> {
         self.0.gossip.members().await.unwrap_or_default()

@@ -8,6 +8,7 @@ use super::orders;
 use super::requests::Requests;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use swarm_actors::{Place, System, is_service};
@@ -37,6 +38,8 @@ pub(super) struct Directory {
     paths: Mutex<Paths>,
     /// Some path is wanted.
     is_wanted: Notify,
+    /// On the lesser side of a partition no name is claimed for the cluster.
+    is_local: AtomicBool,
     me: Name,
     origin: Instant,
 }
@@ -68,6 +71,7 @@ impl Directory {
             doubted: Mutex::default(),
             paths: Mutex::default(),
             is_wanted: Notify::new(),
+            is_local: AtomicBool::new(false),
             origin: Instant::now(),
         }
     }
@@ -97,6 +101,11 @@ impl Directory {
             .collect()
     }
 
+    /// Whether names that are registered here are kept to this node.
+    pub(super) fn keep_local(&self, is_local: bool) {
+        self.is_local.store(is_local, Ordering::Relaxed);
+    }
+
     fn is_due(&self) -> bool {
         self.names.lock().next_wake() <= self.origin.elapsed()
     }
@@ -117,6 +126,7 @@ impl Directory {
             .into_iter()
             // Every node has an AMS and a DF of its own, under the same names.
             .filter(|(_, agent)| !is_service(agent.path()))
+            .filter(|_| !self.is_local.load(Ordering::Relaxed))
             .map(|(name, agent)| (name, agent.address()))
             .collect();
         let mut told = self.told.lock();

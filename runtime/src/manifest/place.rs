@@ -1,4 +1,4 @@
-//! `place = { … }`: children that may run on any node of the cluster; and `[cluster.placement]`, how they move.
+//! `place = { … }`: children that may run on any node of the cluster; and `[cluster]`: how they move, and what a partition does to them.
 
 use super::BehaviourCatalogue;
 use super::declared::{Declared, DeclaredAgent, DeclaredChild};
@@ -7,6 +7,7 @@ use super::reader::{Located, Section, quoted, type_of};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
+use swarm_cluster::partition::{self, PartitionParameters};
 use swarm_cluster::placement::{
     DECLARED_MAX, LABELS_MAX, Labels, Mode, PLACED_MAX, PlacementParameters,
 };
@@ -24,6 +25,8 @@ const MODES: [(&str, Mode); 3] = [
 const STABLE_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// Moves per second of one node. A start costs some hundred microseconds, so more would be none of a bound.
 const MOVES_MAX: u32 = 10_000;
+/// Members that a quorum may ask for.
+const QUORUM_MAX: u32 = 10_000;
 
 /// Where in the cluster a child runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Place {
 pub struct ClusterSettings {
     /// How placed children move.
     pub placement: PlacementParameters,
+    /// What happens when some of the cluster cannot be seen.
+    pub partition: PartitionParameters,
 }
 
 /// Reads `[cluster]`.
@@ -57,8 +62,57 @@ pub(super) fn cluster(
         }
         table.finish(problems);
     }
+    if let Some(table) = section.section(problems, "partition") {
+        settings.partition = partition(table, problems);
+    }
     section.finish(problems);
     settings
+}
+
+fn partition(mut table: Section<'_, '_>, problems: &mut Problems<'_>) -> PartitionParameters {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Word {
+        None,
+        KeepMajority,
+        StaticQuorum,
+    }
+    let words = [
+        ("none", Word::None),
+        ("keep-majority", Word::KeepMajority),
+        ("static-quorum", Word::StaticQuorum),
+    ];
+    let mut parameters = PartitionParameters::default();
+    let word = table.choice(problems, "strategy", &words);
+    let quorum = table.integer(problems, "quorum", 1..=QUORUM_MAX);
+    if let Some(after) = bounded(&mut table, problems, "stable_after", STABLE_AFTER_MAX) {
+        parameters.stable_after = after;
+    }
+    parameters.strategy = match (word, quorum) {
+        (Some(word), Some(quorum)) if word.value == Word::StaticQuorum => {
+            partition::Strategy::StaticQuorum { size: quorum.value }
+        }
+        (Some(word), None) if word.value == Word::StaticQuorum => {
+            if table.get("quorum").is_none() {
+                let message = "needs `quorum`: more than half of the nodes that there will ever be";
+                let suggestion = Some("quorum = 2".to_owned());
+                problems.note(&word.span, table.key_of("strategy"), message, suggestion);
+            }
+            partition::Strategy::None
+        }
+        (_, Some(quorum)) => {
+            problems.note(
+                &quorum.span,
+                table.key_of("quorum"),
+                "only with strategy = \"static-quorum\"",
+                None,
+            );
+            partition::Strategy::None
+        }
+        (Some(word), None) if word.value == Word::KeepMajority => partition::Strategy::KeepMajority,
+        (_, None) => partition::Strategy::None,
+    };
+    table.finish(problems);
+    parameters
 }
 
 /// A duration above zero and not above `max`.

@@ -39,6 +39,7 @@ use swarm_actors::conversation::ConversationBook;
 use swarm_actors::journal::{Journal, Seq};
 use swarm_actors::platform::{Platform, PlatformOptions};
 use swarm_actors::{System, SystemOptions};
+use swarm_cluster::partition::Side;
 use swarm_cluster::placement::Labels;
 use swarm_journal::{DiskJournal, directory_in};
 use swarm_protocols::{ExitReason, Name, Path};
@@ -401,10 +402,18 @@ impl Node {
     /// What is wrong although the tree runs.
     #[must_use]
     pub fn alarms(&self) -> Vec<String> {
-        match &*self.0.phase.lock() {
+        let mut all = match &*self.0.phase.lock() {
             Phase::Running { alarms } => alarms.clone(),
             _ => Vec::new(),
+        };
+        if let (Side::Lesser, missing) = self.side() {
+            let missing: Vec<&str> = missing.iter().map(Name::as_str).collect();
+            let missing = missing.join(", ");
+            all.push(format!(
+                "lesser side of a partition, waiting for: {missing}"
+            ));
         }
+        all
     }
 
     /// Resolves with the reason once the tree has failed, at its start or while it was running.

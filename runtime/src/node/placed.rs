@@ -1,10 +1,11 @@
 //! The node's side of placement: its supervisors start and stop what belongs here.
 
 use super::{Node, NodeState};
-use crate::placement;
+use crate::placement::{self, PlacementHandle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use swarm_cluster::partition::Side;
 use swarm_cluster::placement::{Edition, Event, Labels, NoPlace};
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::CallError;
@@ -102,6 +103,13 @@ impl Node {
             nowhere: core.nowhere().clone(),
             is_settled: core.is_settled(),
         })
+    }
+
+    /// On which side of a partition it is, and who is missing. Whole before the tree was started.
+    #[must_use]
+    pub fn side(&self) -> (Side, Vec<Name>) {
+        let handle = self.0.placement.get();
+        handle.map_or((Side::Whole, Vec::new()), PlacementHandle::side)
     }
 
     /// Gives away all placed children: other nodes start them when they are gone here. Takes no new ones from now on. Waits for

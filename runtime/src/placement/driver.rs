@@ -11,9 +11,10 @@ use std::time::Duration;
 use swarm_cluster::gossip::Notice;
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::membership::{Change, MemberState};
+use swarm_cluster::partition::{self, Partition, Side, Strategy};
 use swarm_cluster::placement::{Decision, Event, NoPlace, Placement};
 use swarm_cluster::transport::Service;
-use swarm_protocols::Path;
+use swarm_protocols::{Name, Path};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::time::Instant;
@@ -27,6 +28,7 @@ const AUDIT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct PlacementHandle {
     core: Arc<Mutex<Placement>>,
+    partition: Arc<Mutex<Partition>>,
     events: mpsc::Sender<Event>,
     changed: Arc<Notify>,
 }
@@ -40,6 +42,12 @@ impl PlacementHandle {
     /// Looks at the core.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&Placement) -> T) -> T {
         at(&self.core.lock())
+    }
+
+    /// On which side of a partition the node is, and who is missing.
+    pub(crate) fn side(&self) -> (Side, Vec<Name>) {
+        let partition = self.partition.lock();
+        (partition.side(), partition.missing())
     }
 
     /// Waits until the core is as wanted.
@@ -66,17 +74,23 @@ pub(crate) fn start(node: &Node) -> PlacementHandle {
         },
         |cluster| cluster.me().clone(),
     );
-    let parameters = node.manifest().cluster.placement.clone();
-    let core = Placement::new(me, node.labels().clone(), parameters);
+    let parameters = node.manifest().cluster.clone();
+    let strategy = parameters.partition.strategy;
+    let partition = Partition::new(&me, parameters.partition);
+    let core = Placement::new(me, node.labels().clone(), parameters.placement);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let handle = PlacementHandle {
         core: Arc::new(Mutex::new(core)),
+        partition: Arc::new(Mutex::new(partition)),
         events: events.clone(),
         changed: Arc::default(),
     };
     let driver = Driver {
         node: node.downgrade(),
         core: handle.core.clone(),
+        partition: handle.partition.clone(),
+        strategy,
+        is_reconciling: false,
         events: events.downgrade(),
         changed: handle.changed.clone(),
         notices: cluster.as_ref().and_then(|cluster| cluster.notices().ok()),
@@ -89,26 +103,38 @@ pub(crate) fn start(node: &Node) -> PlacementHandle {
     handle
 }
 
-struct Driver {
-    node: WeakNode,
-    core: Arc<Mutex<Placement>>,
+pub(super) struct Driver {
+    pub(super) node: WeakNode,
+    pub(super) core: Arc<Mutex<Placement>>,
+    pub(super) partition: Arc<Mutex<Partition>>,
+    pub(super) strategy: Strategy,
+    /// A partition has healed, and not everything is in its place yet.
+    pub(super) is_reconciling: bool,
     /// For starts and stops under way, to tell how they went. Weak, or the task would never end.
     events: mpsc::WeakSender<Event>,
     changed: Arc<Notify>,
-    cluster: Option<Cluster>,
+    pub(super) cluster: Option<Cluster>,
     notices: Option<broadcast::Receiver<Notice>>,
     said: Option<Said>,
     /// Who is a member, as far as the core was told.
     members: BTreeSet<NodeId>,
-    origin: Instant,
+    pub(super) origin: Instant,
 }
 
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
         self.compare_members().await;
+        // A node that waits for a quorum is on the lesser side from the start.
+        if self.partition.lock().side() == Side::Lesser {
+            self.handle(Event::Suspend);
+        }
         let mut audit = tokio::time::interval(AUDIT);
         loop {
-            let wake = self.core.lock().next_wake();
+            let wakes = [
+                self.core.lock().next_wake(),
+                self.partition.lock().next_wake(),
+            ];
+            let wake = wakes.into_iter().flatten().min();
             let notice = async {
                 match &mut self.notices {
                     Some(notices) => notices.recv().await,
@@ -148,11 +174,15 @@ impl Driver {
                     Some(event) => self.handle(event),
                     None => return,
                 },
-                () = due => self.handle(Event::Tick),
+                () = due => {
+                    self.partition(partition::Event::Tick);
+                    self.handle(Event::Tick);
+                }
                 _ = audit.tick() => {
                     if !self.audit().await {
                         return;
                     }
+                    self.reconcile();
                 }
             }
         }
@@ -162,26 +192,38 @@ impl Driver {
         match change {
             Change::Alive { node, .. } => {
                 self.members.insert(node.clone());
+                self.partition(partition::Event::Up { node: node.clone() });
                 self.handle(Event::Up { node });
             }
-            Change::Down { node, .. } | Change::Left { node } => {
-                self.members.remove(&node);
-                self.handle(Event::Down { boot: node.boot });
-            }
+            Change::Down { node, .. } => self.gone(node, false),
+            Change::Left { node } => self.gone(node, true),
+            Change::Suspect { node } => self.partition(partition::Event::Suspect { node }),
+            Change::Refuted { node } => self.partition(partition::Event::Refuted { node }),
             // Others take over what was here.
             Change::Departed | Change::Evicted => self.handle(Event::Suspend),
-            Change::Suspect { .. }
-            | Change::Refuted { .. }
-            | Change::Renewed { .. }
-            | Change::Joined { .. }
-            | Change::NameTaken { .. } => {}
+            Change::Renewed { .. } | Change::Joined { .. } | Change::NameTaken { .. } => {}
         }
+    }
+
+    fn gone(&mut self, node: NodeId, in_order: bool) {
+        self.members.remove(&node);
+        let boot = node.boot;
+        self.partition(match in_order {
+            true => partition::Event::Left { node },
+            false => partition::Event::Down { node },
+        });
+        self.handle(Event::Down { boot });
     }
 
     /// Finds out who is a member now: at the start, and when notices were missed.
     async fn compare_members(&mut self) {
         let Some(cluster) = &self.cluster else { return };
         let views = cluster.views().await;
+        let left: BTreeSet<NodeId> = views
+            .iter()
+            .filter(|m| m.state == MemberState::Left)
+            .map(|m| m.node.clone())
+            .collect();
         let there: BTreeSet<NodeId> = views
             .into_iter()
             .filter(|m| matches!(m.state, MemberState::Alive | MemberState::Suspect))
@@ -190,9 +232,10 @@ impl Driver {
             .collect();
         let before = std::mem::replace(&mut self.members, there.clone());
         for gone in before.difference(&there) {
-            self.handle(Event::Down { boot: gone.boot });
+            self.gone(gone.clone(), left.contains(gone));
         }
         for new in there.difference(&before) {
+            self.partition(partition::Event::Up { node: new.clone() });
             self.handle(Event::Up { node: new.clone() });
         }
     }
@@ -216,7 +259,7 @@ impl Driver {
         true
     }
 
-    fn handle(&self, event: Event) {
+    pub(super) fn handle(&self, event: Event) {
         let now = self.origin.elapsed();
         let decisions = self.core.lock().handle(event, now);
         for decision in decisions {
