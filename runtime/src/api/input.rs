@@ -18,6 +18,9 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The longest body of a job: the longest line of a job file, and room for the fields around it.
 pub const JOB_BODY_BYTES_MAX: usize = LINE_BYTES_MAX + 64 * 1024;
 
+/// The longest body that is a component.
+pub(super) const COMPONENT_BODY_BYTES_MAX: usize = 64 << 20;
+
 /// How much of a body that is too large is read before the answer.
 const HEARD_BYTES_MAX: usize = 1 << 30;
 /// How long that may take.
@@ -28,6 +31,9 @@ pub(super) struct JsonBody<T>(pub(super) T);
 
 /// A JSON body of at most [`JOB_BODY_BYTES_MAX`].
 pub(super) struct JobBody<T>(pub(super) T);
+
+/// A WebAssembly component of at most [`COMPONENT_BODY_BYTES_MAX`], as `application/wasm`.
+pub(super) struct ComponentBody(pub(super) Vec<u8>);
 
 /// No body, or the empty object.
 pub(super) struct NoBody;
@@ -50,6 +56,25 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JobBody<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
         let (headers, bytes) = read(request, JOB_BODY_BYTES_MAX).await?;
         parse(&headers, &bytes).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequest<S> for ComponentBody {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        // As with JSON, a page of another origin cannot declare that without being asked first.
+        let declared = request.headers().get(CONTENT_TYPE);
+        if declared.is_none_or(|declared| declared != "application/wasm") {
+            return Err(Fault::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-wasm",
+                "the body is not declared as a component",
+                "send the header `content-type: application/wasm`",
+            ));
+        }
+        let (_, bytes) = read(request, COMPONENT_BODY_BYTES_MAX).await?;
+        Ok(Self(bytes))
     }
 }
 

@@ -5,7 +5,7 @@ use super::fanout::{self, LocalAnswers};
 use super::guard;
 use super::handlers::{
     actors, chaos, conversations, dead_letters, events, health, jobs, journal, messages, nodes,
-    platform, tools, tree,
+    platform, tools, tree, wasm,
 };
 use crate::dispatch::{Desk, DurableRuns};
 use crate::node::Node;
@@ -234,6 +234,13 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/cfp", post(conversations::cfp)),
         ("/v1/tools", get(tools::list)),
         ("/v1/tools/calls", get(tools::calls)),
+        ("/v1/components", get(wasm::kept).post(wasm::keep)),
+        ("/v1/components/{digest}", delete(wasm::discard)),
+        ("/v1/deployments", get(wasm::deployments).post(wasm::deploy)),
+        (
+            "/v1/deployments/{id}",
+            get(wasm::deployment).merge(delete(wasm::abort)),
+        ),
         ("/v1/ams", get(platform::residents)),
         (
             "/v1/df",

@@ -14,6 +14,7 @@ mod registry;
 mod signals;
 mod tools;
 mod tree;
+mod upgrades;
 
 pub use conversations::NoCaller;
 pub use past::{Moment, PastEvent, PastEvents, PastRefused, PastState, history, state_at};
@@ -22,6 +23,7 @@ pub use registry::{Behaviours, Components, specs_of};
 pub use signals::{Ended, StopOrder, run_until_stopped};
 pub use tools::McpRefused;
 pub use tree::{BadAgent, compile_all};
+pub use upgrades::{UpgradeFault, Upgrades};
 
 use crate::api::types::{NodeState, Time};
 use crate::cluster::{Answerer, Cluster};
@@ -484,6 +486,12 @@ impl Node {
     #[must_use]
     pub fn tools(&self) -> &Tools {
         &self.0.tools.registry
+    }
+
+    /// What changes the code of its WebAssembly agents; none in a program without such agents.
+    #[must_use]
+    pub fn upgrades(&self) -> Option<&dyn Upgrades> {
+        self.0.behaviours.upgrades()
     }
 
     /// The MCP servers that its manifest declares: what is known of each, or why it was not started.

@@ -1,6 +1,7 @@
 //! The native behaviours of a program: what the word in `behaviour = "…"` stands for.
 
 use super::past::{Historian, PastState};
+use super::upgrades::Upgrades;
 use crate::manifest::component::{Class, Wasm};
 use crate::manifest::{
     self, BehaviourCatalogue, Code, ConfigFault, OnCrash, TurnDeadline, WhenFull,
@@ -78,6 +79,11 @@ pub trait Components: Send + Sync {
     /// # Errors
     /// [`ConfigFault`] when the component cannot be run.
     fn compile(&self, wasm: &Wasm) -> Result<(), ConfigFault>;
+
+    /// What changes the code of agents that run. Nothing does unless it says so.
+    fn upgrades(&self) -> Option<&dyn Upgrades> {
+        None
+    }
 }
 
 #[derive(Clone)]
@@ -380,6 +386,10 @@ impl Behaviours {
     pub fn with_components(mut self, components: Arc<dyn Components>) -> Self {
         self.components = Some(components);
         self
+    }
+
+    pub(super) fn upgrades(&self) -> Option<&dyn Upgrades> {
+        self.components.as_deref()?.upgrades()
     }
 
     pub(super) fn components(&self) -> Result<&dyn Components, ConfigFault> {

@@ -212,6 +212,18 @@ pub(crate) enum Wasm {
     Check(WasmCheck),
     /// How many agents of each class fit into a process on this machine
     Capacity,
+    /// Have a node keep a component, so that manifests and upgrades can name it by its digest
+    Push {
+        /// The component
+        file: PathBuf,
+    },
+    /// List the components that a node keeps
+    Ls,
+    /// Have a node forget a component; agents that run it go on
+    Rm {
+        /// Its digest
+        digest: String,
+    },
     /// Compile what comes in on stdin; for this program's own use
     #[command(hide = true)]
     Compile {
@@ -510,6 +522,111 @@ pub(crate) enum Actor {
     History(ActorHistory),
     /// What the state of a durable agent is in its journal, or was
     State(ActorState),
+    /// Give WebAssembly agents that run new code
+    Upgrade(ActorUpgrade),
+    /// Look at deployments of new code, or have one taken back
+    #[command(subcommand)]
+    Deployment(Deployment),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Deployment {
+    /// List the latest
+    Ls,
+    /// How one is doing, agent by agent
+    Show {
+        /// Its number
+        id: u64,
+    },
+    /// Have one taken back, and wait for that
+    Abort {
+        /// Its number
+        id: u64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ActorUpgrade {
+    /// An agent's path, a path with agents below it, or a group
+    pub(crate) target: String,
+    /// The new code: a file, or the digest of a component that the node keeps
+    #[arg(long, value_name = "FILE|DIGEST")]
+    pub(crate) wasm: String,
+    /// What part of the agents, such as 25%; the first ones by path [default: all]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) share: Option<u8>,
+    /// How the code comes to the agents
+    #[arg(long, value_enum)]
+    pub(crate) strategy: Option<UpgradeStrategy>,
+    /// For so many turns an agent goes back by itself when one fails [default: 10]
+    #[arg(long, value_name = "TURNS")]
+    pub(crate) probation: Option<u32>,
+    /// What part of the agents a canary goes to, stage by stage [default: 10%,50%,100%]
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',', value_parser = percent)]
+    pub(crate) stages: Vec<u8>,
+    /// How long a stage lasts at least [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) stage_time: Option<Duration>,
+    /// How many turns of the new code a stage must see [default: 20]
+    #[arg(long, value_name = "TURNS")]
+    pub(crate) stage_turns: Option<u64>,
+    /// Take it back when more turns than that fail, such as 0.5% [default: 5%]
+    #[arg(long, value_name = "PERCENT", value_parser = per_mille)]
+    pub(crate) max_error_rate: Option<u64>,
+    /// Take it back when an agent restarts more often [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_restarts: Option<u64>,
+    /// Take it back when 95 of 100 turns take longer
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) max_turn_time: Option<Duration>,
+    /// Take it back when it is not done by then [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) within: Option<Duration>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UpgradeStrategy {
+    /// To all at once; each goes back by itself when one of its first turns fails (default)
+    Direct,
+    /// First beside all with copies of their messages, then to all at once
+    BlueGreen,
+    /// To some, then to more, back if it does badly
+    Canary,
+    /// Beside all with copies of their messages; compared, and never more than that
+    Shadow,
+}
+
+impl UpgradeStrategy {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::BlueGreen => "blue-green",
+            Self::Canary => "canary",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
+/// `25%`, or `25`.
+fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.parse() {
+        Ok(percent @ 1..=100) => Ok(percent),
+        _ => Err("a whole percentage from 1% to 100%".to_owned()),
+    }
+}
+
+/// `0.5%` as parts of 1000.
+fn per_mille(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.parse::<f64>() {
+        // Within the bounds the product is exact enough, and no larger than 1000.
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok((percent * 10.0).round() as u64),
+        _ => Err("a percentage from 0% to 100%".to_owned()),
+    }
 }
 
 /// Where the journal is that is looked into: a running node's, or a folder's.

@@ -123,6 +123,18 @@ impl NodeClient {
         self.ask(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Posts what is no JSON.
+    pub(crate) async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path);
+        let request = request.header("content-type", content_type).body(body);
+        self.ask(request).await
+    }
+
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(self.request(Method::DELETE, path)).await
     }

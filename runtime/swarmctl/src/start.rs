@@ -104,7 +104,7 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Ams(ams) => commands::platform::ams(global, output, ams).await,
         Command::Context(context) => commands::context::run(global, output, context).await,
         Command::New(new) => commands::new::run(output, new),
-        Command::Wasm(wasm) => commands::wasm::run(output, wasm),
+        Command::Wasm(wasm) => commands::components::run(global, output, wasm).await,
         Command::Whatif(whatif) => commands::whatif::run(output, whatif).await,
         Command::Journal(journal) => commands::journal::run(global, output, journal).await,
         Command::Acl(acl) => commands::acl::run(acl),

@@ -11,6 +11,7 @@ use crate::grants::{Excess, Grants};
 use crate::inspect::{self, Inspection, InvalidComponent, World};
 use crate::limits::Limits;
 use crate::sandbox::Sandbox;
+use crate::store::{self, Kept, STORE_BYTES_MAX, STORED_MAX};
 use crate::trap::printable;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ struct Inner {
     /// How many agents of each class an engine that is not made yet is to have room for.
     room: Mutex<BTreeMap<Class, u32>>,
     cache: Option<Cache>,
+    /// Held while a component is kept or discarded.
+    keeping: Mutex<()>,
     engines: Mutex<BTreeMap<(Class, bool), Arc<AgentEngine>>>,
     /// One entry for each component and engine: the compiling of one waits for itself only.
     components: Mutex<BTreeMap<(Digest, Class, bool), Slot>>,
@@ -98,6 +101,12 @@ pub enum LoadError {
     /// The host has no folder to keep components in.
     #[error("there is no data folder to keep it in")]
     NoFolder,
+    /// The folder holds as much as it may. Discard one, and try again.
+    #[error(
+        "the store of this node holds {STORED_MAX} components or {} GiB",
+        STORE_BYTES_MAX >> 30
+    )]
+    Full,
     /// The folder did not take it.
     #[error("it could not be kept: {0}")]
     NotKept(String),
@@ -131,6 +140,7 @@ impl Host {
             options,
             room: Mutex::default(),
             cache,
+            keeping: Mutex::default(),
             engines: Mutex::default(),
             components: Mutex::default(),
         })))
@@ -195,19 +205,32 @@ impl Host {
     /// Keeps a component, so that manifests can name it by its digest. The digest says whether it is the one that was meant.
     ///
     /// # Errors
-    /// [`LoadError::Invalid`] when it is none, [`LoadError::NoFolder`] or [`LoadError::NotKept`] when it cannot be kept.
+    /// [`LoadError::Invalid`] when it is none, [`LoadError::NoFolder`], [`LoadError::Full`] or
+    /// [`LoadError::NotKept`] when it cannot be kept.
     pub fn keep(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
         let inspection = inspect::inspect(bytes)?;
         let folder = self.0.options.folder.as_ref().ok_or(LoadError::NoFolder)?;
-        let file = store_file(folder, inspection.digest);
-        let keep = || {
-            std::fs::create_dir_all(folder.join("components"))?;
-            let draft = file.with_extension("part");
-            std::fs::write(&draft, bytes)?;
-            std::fs::rename(&draft, &file)
-        };
-        keep().map_err(|error: io::Error| LoadError::NotKept(error.to_string()))?;
+        // One at a time, so that what is counted is what is there.
+        let _keeping = self.0.keeping.lock();
+        store::keep(folder, inspection.digest, bytes)?;
         Ok(inspection)
+    }
+
+    /// The components that are kept, by digest. Blocks.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Kept> {
+        let folder = self.0.options.folder.as_deref();
+        folder.map(store::list).unwrap_or_default()
+    }
+
+    /// Forgets a component that was kept; false if it was not there. Agents that run it go on.
+    ///
+    /// # Errors
+    /// [`LoadError::NoFolder`] or [`LoadError::NotKept`]; it is still there.
+    pub fn discard(&self, digest: Digest) -> Result<bool, LoadError> {
+        let folder = self.0.options.folder.as_ref().ok_or(LoadError::NoFolder)?;
+        let _keeping = self.0.keeping.lock();
+        store::discard(folder, digest)
     }
 
     /// Checks and compiles a component. Blocks while it compiles: not for a thread that agents run on.
@@ -301,7 +324,7 @@ impl Host {
     /// Where a pushed component lies, if it is there.
     #[must_use]
     pub fn stored(&self, digest: Digest) -> Option<PathBuf> {
-        let file = store_file(self.0.options.folder.as_ref()?, digest);
+        let file = store::file(self.0.options.folder.as_ref()?, digest);
         file.is_file().then_some(file)
     }
 }
@@ -344,13 +367,6 @@ fn check(
         });
     }
     Ok(())
-}
-
-/// Where a component of this digest lies in a data folder's `wasm` folder.
-pub(crate) fn store_file(folder: &Path, digest: Digest) -> PathBuf {
-    folder
-        .join("components")
-        .join(format!("{}.wasm", digest.hex()))
 }
 
 /// What compiled code depends on besides its component.

@@ -28,6 +28,7 @@ mod life;
 mod limits;
 mod sandbox;
 mod shadow;
+mod store;
 mod tools;
 mod trap;
 mod trial;
@@ -37,12 +38,13 @@ pub use agent::{GuestAgent, GuestMessage, Plan};
 pub use capacity::{Capacity, TooManyAgents};
 pub use class::Class;
 pub use compile::{CompileError, Isolation, compile_stdin};
-pub use digest::Digest;
+pub use digest::{Digest, NotADigest};
 pub use grants::{Excess, Grants, Messaging};
 pub use host::{Component, Host, HostOptions, LoadError, check_file};
 pub use inspect::{
     COMPONENT_BYTES_MAX, Inspection, InvalidComponent, World, inspect, inspect_file,
 };
 pub use limits::Limits;
+pub use store::Kept;
 pub use trial::Observed;
 pub use upgrade::{Order, PROBATION_TURNS_DEFAULT, Settlement, UpgradeError, Upgraded, upgrade};

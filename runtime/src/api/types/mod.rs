@@ -12,6 +12,7 @@ mod messages;
 mod node;
 mod platform;
 mod tools;
+mod wasm;
 mod work;
 
 pub use super::time::Time;
@@ -45,5 +46,9 @@ pub use node::{
 pub use platform::{AmsAnswer, AmsEntry, DfAgentQuery, DfAnswer, DfEntry, DfQuery, DfService};
 pub use tools::{
     McpServerSummary, ToolCallRecord, ToolCallsAnswer, ToolCallsQuery, ToolSummary, ToolsAnswer,
+};
+pub use wasm::{
+    ComponentSummary, ComponentsAnswer, DeploymentAgent, DeploymentReport, DeploymentRequest,
+    DeploymentsAnswer,
 };
 pub use work::{ChaosReport, ChaosRequest, JobAnswer, JobRequest, RunEnded};

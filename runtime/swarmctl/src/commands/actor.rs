@@ -1,6 +1,6 @@
-//! `actor ls | describe | send | call | kill | stop | restart | pause | resume | history | state`.
+//! `actor ls | describe | send | call | kill | stop | restart | pause | resume | history | state`; the others have modules of their own.
 
-use super::past;
+use super::{deployment, past};
 use crate::cli::{Actor, ActorLs, ActorSort, Global, Say};
 use crate::client::NodeClient;
 use crate::confirm::confirm;
@@ -33,11 +33,15 @@ pub(crate) async fn run(
     match actor {
         Actor::History(asked) => return past::history(global, output, asked).await,
         Actor::State(asked) => return past::state(global, output, asked).await,
+        Actor::Upgrade(asked) => return deployment::upgrade(global, output, asked).await,
+        Actor::Deployment(command) => return deployment::run(global, output, command).await,
         _ => {}
     }
     let client = NodeClient::new(global)?;
     match actor {
-        Actor::History(_) | Actor::State(_) => Ok(ExitStatus::Done),
+        Actor::History(_) | Actor::State(_) | Actor::Upgrade(_) | Actor::Deployment(_) => {
+            Ok(ExitStatus::Done)
+        }
         Actor::Ls(ls) => list(&client, output, ls).await,
         Actor::Describe { path } => describe(&client, output, path).await,
         Actor::Send(say) => send(&client, output, say).await,

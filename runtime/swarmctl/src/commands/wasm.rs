@@ -15,6 +15,9 @@ pub(crate) fn run(output: Output, command: &cli::Wasm) -> Result<ExitStatus, Sto
         cli::Wasm::Inspect { file } => inspect(output, file),
         cli::Wasm::Check(check) => check_file(output, check),
         cli::Wasm::Capacity => capacity(output),
+        cli::Wasm::Push { .. } | cli::Wasm::Ls | cli::Wasm::Rm { .. } => {
+            unreachable!("these are about a node, see components.rs")
+        }
         cli::Wasm::Compile { class, metered } => {
             let status = swarm_wasm::compile_stdin(class.class(), metered == "metered");
             std::process::exit(i32::from(status));

@@ -175,7 +175,7 @@ pub(crate) struct Node {
     pub(crate) url: String,
     pub(crate) ready: Value,
     stdout: mpsc::Receiver<String>,
-    _data: TempDir,
+    data: Option<TempDir>,
 }
 
 impl Node {
@@ -186,7 +186,11 @@ impl Node {
 
     /// Starts a node with `up` or `join` and waits until it is ready.
     pub(crate) fn start(command: &str, arguments: &[&str]) -> Self {
-        let data = folder();
+        Self::start_in(command, folder(), arguments)
+    }
+
+    /// Starts a node with this data folder.
+    pub(crate) fn start_in(command: &str, data: TempDir, arguments: &[&str]) -> Self {
         let mut all = vec![command, "-o", "json", "--api", "127.0.0.1:0", "--data"];
         all.push(data.path().to_str().expect("a UTF-8 path"));
         all.extend(arguments);
@@ -203,8 +207,15 @@ impl Node {
             url: ready["api"].as_str().expect("the API's address").to_owned(),
             ready,
             stdout,
-            _data: data,
+            data: Some(data),
         }
+    }
+
+    /// Kills it and gives its data folder back.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it can be waited for");
+        self.data.take().expect("it has a data folder")
     }
 
     pub(crate) fn process(&self) -> u32 {

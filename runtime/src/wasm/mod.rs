@@ -1,14 +1,17 @@
 //! WebAssembly agents for a node: from what a manifest says to what `swarm-wasm` runs. Behind the feature `wasm`, so that a
 //! program without such agents need not build an engine for them.
 
+mod upgrades;
+
 use crate::manifest::component::{self as manifest_wasm, Source, Wasm};
 use crate::manifest::{self, ConfigFault};
-use crate::node::{Components, specs_of};
+use crate::node::{Components, Upgrades, specs_of};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use swarm_actors::System;
 use swarm_supervisors::ChildSpec;
 use swarm_tools::Tools;
+use swarm_wasm::deployment::Deployments;
 use swarm_wasm::{Class, Component, Digest, Grants, Host, Limits, LoadError, Messaging, Plan};
 
 /// The folder below a node's data folder.
@@ -21,13 +24,17 @@ pub fn folder_in(data: &Path) -> PathBuf {
 #[derive(Clone, Debug)]
 pub struct WasmAgents {
     host: Host,
+    deployments: Deployments,
 }
 
 impl WasmAgents {
     /// Agents on this host.
     #[must_use]
     pub fn new(host: Host) -> Self {
-        Self { host }
+        Self {
+            host,
+            deployments: Deployments::default(),
+        }
     }
 
     fn load(&self, wasm: &Wasm) -> Result<(Component, Grants, Limits), ConfigFault> {
@@ -98,6 +105,10 @@ impl Components for WasmAgents {
 
     fn compile(&self, wasm: &Wasm) -> Result<(), ConfigFault> {
         self.load(wasm).map(drop)
+    }
+
+    fn upgrades(&self) -> Option<&dyn Upgrades> {
+        Some(self)
     }
 }
 
