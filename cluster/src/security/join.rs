@@ -126,12 +126,18 @@ pub enum JoinRefusal {
         /// The name.
         name: Name,
     },
-    /// This node does not hold the authority's key, or did not make the token: join through the one that did.
-    #[error("this node cannot admit others; join through the node that made the token")]
+    /// This node does not hold the authority's key, and reaches none that does.
+    #[error("this node does not hold the cluster's authority and reaches no voter")]
     NotHere,
     /// The request makes no sense.
     #[error("the request was not understood: {0}")]
     Malformed(String),
+    /// The token is limited in uses, and the member that counts them does not answer.
+    #[error("the token's uses are counted by {home}, which does not answer")]
+    NotCounted {
+        /// The member.
+        home: Name,
+    },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use swarm_protocols::Name;
 
 /// What every token begins with, so that scanners for leaked secrets find it.
 const PREFIX: &str = "swarm_join_";
@@ -134,12 +135,14 @@ pub struct TokenTerms {
 }
 
 /// What a token that was redeemed allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenGrant {
     /// Which token.
     pub id: TokenId,
     /// Whether the node becomes a voter.
     pub makes_voters: bool,
+    /// The member that has to count the use before anybody is let in, for a token that is limited in uses.
+    pub counted_by: Option<Name>,
 }
 
 /// Why a token lets nobody in. It is not used up by that.
@@ -169,6 +172,8 @@ struct Kept {
     used: u32,
     is_revoked: bool,
     makes_voters: bool,
+    /// The member that made it, and counts its uses.
+    home: Name,
 }
 
 /// What lists show of a token.
@@ -188,12 +193,21 @@ pub struct TokenInfo {
     pub is_revoked: bool,
     /// Whether nodes that join with it become voters.
     pub makes_voters: bool,
+    /// The member that made it, and counts its uses.
+    pub home: Name,
 }
 
-/// The tokens that a node has made. Serializes to what is kept on disk: hashes, no secrets.
+/// The tokens of a cluster, as a member knows them. Serializes to what is kept on disk and told to others: hashes, no secrets.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct TokenStore {
     tokens: BTreeMap<TokenId, Kept>,
+}
+
+impl Kept {
+    /// A token that is over is remembered for a day, so that those who try it are told why.
+    fn is_kept(&self, now: u64) -> bool {
+        self.expires.saturating_add(86_400) > now
+    }
 }
 
 fn hash(id: TokenId, secret: &[u8; 32]) -> [u8; 32] {
@@ -204,7 +218,7 @@ fn hash(id: TokenId, secret: &[u8; 32]) -> [u8; 32] {
 }
 
 impl TokenStore {
-    /// Makes a token. The only time that it is known as a whole.
+    /// Makes a token at the member `home`. The only time that it is known as a whole.
     ///
     /// # Errors
     /// [`TokenError::TooMany`] and [`TokenError::NoRandomness`]; nothing was changed.
@@ -213,9 +227,10 @@ impl TokenStore {
         cluster: u128,
         authority: [u8; 32],
         terms: TokenTerms,
+        home: &Name,
         now: u64,
     ) -> Result<JoinToken, TokenError> {
-        self.tokens.retain(|_, kept| kept.expires + 86_400 > now);
+        self.tokens.retain(|_, kept| kept.is_kept(now));
         if self.tokens.len() >= TOKENS_MAX {
             return Err(TokenError::TooMany);
         }
@@ -236,6 +251,7 @@ impl TokenStore {
                 used: 0,
                 is_revoked: false,
                 makes_voters: terms.makes_voters,
+                home: home.clone(),
             },
         );
         Ok(JoinToken {
@@ -273,7 +289,41 @@ impl TokenStore {
         Ok(TokenGrant {
             id,
             makes_voters: kept.makes_voters,
+            counted_by: kept.uses.map(|_| kept.home.clone()),
         })
+    }
+
+    /// Counts a use, at the token's home, before somebody is let in: a limited token is never used more often than it may.
+    ///
+    /// # Errors
+    /// [`TokenRefusal`]; nothing was counted.
+    pub fn spend(&mut self, id: TokenId, now: u64) -> Result<(), TokenRefusal> {
+        let kept = self.tokens.get_mut(&id).ok_or(TokenRefusal::Wrong)?;
+        if kept.is_revoked {
+            return Err(TokenRefusal::Revoked);
+        }
+        if now >= kept.expires {
+            return Err(TokenRefusal::Expired);
+        }
+        if kept.uses.is_some_and(|uses| kept.used >= uses) {
+            return Err(TokenRefusal::UsedUp);
+        }
+        kept.used = kept.used.saturating_add(1);
+        Ok(())
+    }
+
+    /// Takes over what another member knows: its tokens, what was revoked, and the higher count of each. Tokens that are over for a day are
+    /// not taken, nor are more than may be kept.
+    pub fn merge(&mut self, other: Self, now: u64) {
+        for (id, theirs) in other.tokens {
+            if let Some(ours) = self.tokens.get_mut(&id) {
+                ours.is_revoked |= theirs.is_revoked;
+                ours.used = ours.used.max(theirs.used);
+            } else if theirs.is_kept(now) && self.tokens.len() < TOKENS_MAX {
+                self.tokens.insert(id, theirs);
+            }
+        }
+        self.tokens.retain(|_, kept| kept.is_kept(now));
     }
 
     /// A node has joined with it.
@@ -305,6 +355,7 @@ impl TokenStore {
                 used: kept.used,
                 is_revoked: kept.is_revoked,
                 makes_voters: kept.makes_voters,
+                home: kept.home.clone(),
             })
             .collect();
         all.sort_by_key(|info| (info.created, info.id));
@@ -325,7 +376,10 @@ mod tests {
     }
 
     fn token(store: &mut TokenStore) -> JoinToken {
-        store.create(7, [3; 32], terms(), 10).expect("makes one")
+        let home = Name::new("n1").expect("valid");
+        store
+            .create(7, [3; 32], terms(), &home, 10)
+            .expect("makes one")
     }
 
     #[test]
@@ -376,5 +430,25 @@ mod tests {
         );
         let logged = format!("{token:?} {:?}", store.list());
         assert!(!logged.contains(&token.reveal()[PREFIX.len()..][60..90]));
+    }
+
+    #[test]
+    fn a_limited_token_is_spent_no_more_often_than_it_may_whoever_hears_of_it_when() {
+        let mut home = TokenStore::default();
+        let token = token(&mut home);
+        let mut other = TokenStore::default();
+        other.merge(home.clone(), 10);
+        let grant = other.check(token.id, &token.secret, 10).expect("is known");
+        assert_eq!(grant.counted_by.expect("is counted").as_str(), "n1");
+        assert_eq!(home.spend(token.id, 10), Ok(()));
+        other.merge(home.clone(), 10);
+        assert_eq!(home.spend(token.id, 10), Ok(()));
+        assert_eq!(home.spend(token.id, 10), Err(TokenRefusal::UsedUp));
+        // An old copy takes nothing back.
+        home.merge(other.clone(), 10);
+        assert_eq!(home.spend(token.id, 10), Err(TokenRefusal::UsedUp));
+        assert!(other.revoke(token.id));
+        home.merge(other, 10);
+        assert_eq!(home.spend(token.id, 10), Err(TokenRefusal::Revoked));
     }
 }

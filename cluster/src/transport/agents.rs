@@ -68,6 +68,11 @@ pub trait Services: Send + Sync + 'static {
         let _ = peer;
     }
 
+    /// A peer refuses this node: it was thrown out of the cluster.
+    fn evicted(&self, by: &Name) {
+        let _ = by;
+    }
+
     /// Somebody without a certificate wants to join.
     fn join(&self, connection: Connection);
 }
@@ -140,6 +145,10 @@ impl Handler for AgentHandler {
         if is_abrupt {
             self.services.lost(peer);
         }
+    }
+
+    fn evicted(&self, by: &Name) {
+        self.services.evicted(by);
     }
 
     fn join(&self, connection: Connection) {

@@ -47,6 +47,8 @@ enum Ended {
     Silent,
     #[error("the peer has made another connection")]
     Superseded,
+    #[error("the peer was thrown out of the cluster")]
+    Denied,
     #[error("the peer was given up")]
     Verdict,
     #[error("a new connection takes its place")]
@@ -155,6 +157,9 @@ fn note_end(shared: &Shared, peer: &Peer, lane: &LaneState, ended: &Ended) {
     };
     let is_abrupt = matches!(ended, Ended::Closed | Ended::Io(_));
     tracing::debug!(peer = %peer.name, lane = lane.lane.as_str(), %ended, "no connection");
+    if matches!(ended, Ended::Goodbye(Goodbye::Evicted)) {
+        shared.handler.evicted(&peer.name);
+    }
     if was_open {
         shared
             .handler
@@ -253,6 +258,9 @@ fn open(
     hello: &crate::link::Hello,
     has_dialled: bool,
 ) -> Result<Open, Ended> {
+    if !shared.handler.admits(&hello.node) {
+        return Err(Ended::Denied);
+    }
     let opened = {
         let mut inner = lane.inner.lock();
         let opened = inner.link.opened(hello)?;

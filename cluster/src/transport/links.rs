@@ -45,6 +45,11 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (peer, lane, why, is_abrupt);
     }
 
+    /// A peer refuses this node: it was thrown out of the cluster.
+    fn evicted(&self, by: &Name) {
+        let _ = by;
+    }
+
     /// Somebody without a certificate wants to join.
     fn join(&self, connection: Connection) {
         drop(connection);

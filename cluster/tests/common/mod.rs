@@ -76,7 +76,13 @@ impl Door {
         };
         self.tokens
             .lock()
-            .create(CLUSTER, fingerprint(self.authority.root()), terms, now())
+            .create(
+                CLUSTER,
+                fingerprint(self.authority.root()),
+                terms,
+                &Name::new("a").expect("valid"),
+                now(),
+            )
             .expect("makes one")
     }
 }

@@ -5,7 +5,7 @@ use super::fanout::{self, LocalAnswers};
 use super::guard;
 use super::handlers::{
     actors, chaos, conversations, dead_letters, events, health, jobs, journal, messages, nodes,
-    platform, tools, tree, wasm,
+    platform, tools, tree, verbs, wasm,
 };
 use crate::dispatch::{Desk, DurableRuns};
 use crate::node::Node;
@@ -226,6 +226,11 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/journal/verify", post(journal::verify)),
         ("/v1/journal/export", post(journal::export)),
         ("/v1/nodes", get(nodes::list)),
+        ("/v1/nodes/rtt", get(verbs::rtt)),
+        ("/v1/nodes/reachability", get(verbs::reachability)),
+        ("/v1/nodes/evict", post(verbs::evict)),
+        ("/v1/keys/rotate", post(verbs::rotate)),
+        ("/v1/drain", post(verbs::drain)),
         ("/v1/leave", post(nodes::leave)),
         ("/v1/tokens", get(nodes::tokens).post(nodes::create_token)),
         ("/v1/tokens/{id}", delete(nodes::revoke_token)),

@@ -4,11 +4,11 @@ use super::admission;
 use super::attend;
 use super::certificates;
 use super::directory;
-use super::member::Inner;
+use super::member::{Expelled, Inner};
 use super::requests;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
@@ -30,7 +30,6 @@ pub(super) struct Desk {
     member: OnceLock<Weak<Inner>>,
     inbox: mpsc::Sender<(NodeId, Service, Bytes)>,
     joining: Arc<Semaphore>,
-    pub(super) denied: Mutex<BTreeSet<NodeId>>,
 }
 
 /// What has arrived, for the task that works it off.
@@ -43,7 +42,6 @@ impl Desk {
             member: OnceLock::new(),
             inbox: sender,
             joining: Arc::new(Semaphore::new(JOINING_MAX)),
-            denied: Mutex::new(BTreeSet::new()),
         };
         (Arc::new(desk), inbox)
     }
@@ -65,7 +63,8 @@ impl Services for Desk {
     }
 
     fn admits(&self, peer: &NodeId) -> bool {
-        !self.denied.lock().contains(peer)
+        self.member()
+            .is_none_or(|member| !member.kept.lock().ledger.is_denied(&peer.name))
     }
 
     fn lost(&self, peer: &Name) {
@@ -83,6 +82,14 @@ impl Services for Desk {
         });
     }
 
+    fn evicted(&self, by: &Name) {
+        let Some(member) = self.member() else { return };
+        let by = by.clone();
+        member.clone().runtime.spawn(async move {
+            expel_if_alone(&member, &by).await;
+        });
+    }
+
     fn join(&self, connection: Connection) {
         let (Some(member), Ok(place)) = (self.member(), self.joining.clone().try_acquire_owned())
         else {
@@ -92,6 +99,16 @@ impl Services for Desk {
             admission::admit(&member, connection).await;
             drop(place);
         });
+    }
+}
+
+/// A peer says that this node was thrown out. One that is a member all the same hears it from gossip, which means this very process; one that
+/// has come back and reaches nobody hears it only so.
+async fn expel_if_alone(member: &Inner, by: &Name) {
+    let is_alone = member.others().await.is_empty();
+    tracing::warn!(%by, is_alone, "a peer refuses this node as thrown out of the cluster");
+    if is_alone {
+        member.expel(Expelled::Evicted);
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) struct Directory {
     names: Mutex<Names>,
     /// What of this node is in the tables.
     told: Mutex<Told>,
+    /// Whether this node is being taken out of service, and whether the tables say so.
+    withdrawn: AtomicBool,
+    is_told: AtomicBool,
     /// Nodes that are suspected.
     doubted: Mutex<BTreeSet<Name>>,
     /// Where agents of other nodes stand in their trees.
@@ -68,6 +71,8 @@ impl Directory {
                 Duration::ZERO,
             )),
             told: Mutex::new(Told::default()),
+            withdrawn: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
             doubted: Mutex::default(),
             paths: Mutex::default(),
             is_wanted: Notify::new(),
@@ -112,9 +117,11 @@ impl Directory {
 
     /// Puts what has changed on this node into the tables.
     fn compare(&self, system: &System) {
+        let is_withdrawn = self.withdrawn.load(Ordering::Acquire);
         let members: BTreeSet<(Name, Address)> = system
             .groups()
             .into_iter()
+            .filter(|_| !is_withdrawn)
             .flat_map(|(group, _)| {
                 let here = system.group_here(&group);
                 here.into_iter()
@@ -124,6 +131,7 @@ impl Directory {
         let registered: BTreeMap<Name, Address> = system
             .registered()
             .into_iter()
+            .filter(|_| !is_withdrawn)
             // Every node has an AMS and a DF of its own, under the same names.
             .filter(|(_, agent)| !is_service(agent.path()))
             .filter(|_| !self.is_local.load(Ordering::Relaxed))
@@ -156,6 +164,7 @@ impl Directory {
             }
         }
         *told = now_told;
+        self.is_told.store(is_withdrawn, Ordering::Release);
     }
 
     fn place(&self, holder: Holder) -> Option<Place> {
@@ -177,6 +186,16 @@ impl Directory {
             self.is_wanted.notify_one();
         }
         unknown_path(holder.address)
+    }
+
+    /// Has this node's names and groups taken out of the tables, within the next look at them.
+    pub(super) fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Release);
+    }
+
+    /// Whether they are out.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.is_told.load(Ordering::Acquire)
     }
 
     /// Notes whether a node is suspected.

@@ -1,12 +1,13 @@
 //! What a member keeps over restarts.
 
+use super::ledger::Ledger;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use swarm_cluster::security::{TokenStore, Vault, VaultError};
+use swarm_cluster::security::{Vault, VaultError};
 use swarm_protocols::Name;
 
 /// Why what a member keeps cannot be read or written. Nothing was changed.
@@ -43,10 +44,10 @@ pub(super) struct Kept {
     pub(super) chain: Vec<Vec<u8>>,
     pub(super) key: Vec<u8>,
     pub(super) roots: Vec<Vec<u8>>,
-    pub(super) gossip_keys: Vec<[u8; 32]>,
     /// Sealed with the same vault.
     pub(super) authority: Option<Vec<u8>>,
-    pub(super) tokens: TokenStore,
+    /// What every member keeps a copy of, the gossip keys among it.
+    pub(super) ledger: Ledger,
     /// Names and addresses of the members when this was written: whom to ask after a restart.
     pub(super) members: Vec<(Name, String)>,
 }
@@ -167,9 +168,8 @@ mod tests {
             chain: vec![vec![1]],
             key: b"a secret key".to_vec(),
             roots: Vec::new(),
-            gossip_keys: vec![[9; 32]],
             authority: None,
-            tokens: TokenStore::default(),
+            ledger: Ledger::of(vec![[9; 32]]),
             members: Vec::new(),
         };
         safe.store(&kept).expect("stores");

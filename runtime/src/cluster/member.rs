@@ -6,6 +6,8 @@ use super::descriptions::Descriptions;
 use super::desk::{self, Desk, MembershipLinks};
 use super::directory::{self, Directory};
 use super::kept::{Kept, KeptError, Safe};
+use super::ledger::Ledger;
+use super::replicate::{self, Comparing};
 use super::requests::{Answered, Answerer, Forwarded, RequestError, Requests};
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -22,7 +24,7 @@ use swarm_cluster::names;
 use swarm_cluster::security::join::{self, JoinError, open_key};
 use swarm_cluster::security::{
     Authority, CertificateError, Credentials, JoinToken, NODE_CERTIFICATE_LIFE, NodeCertificate,
-    TokenError, TokenId, TokenInfo, TokenStore, TokenTerms, Vault, VaultError, fingerprint,
+    TokenError, TokenId, TokenInfo, TokenTerms, Vault, VaultError, fingerprint,
 };
 use swarm_cluster::transport::tls::TlsNetwork;
 use swarm_cluster::transport::{
@@ -33,12 +35,15 @@ use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long a node that joins waits for the first answer of membership.
 const JOINED_LIMIT: Duration = Duration::from_secs(5);
 /// How often a free port is looked for that is free for TCP and UDP alike.
 const PORT_TRIES: u32 = 16;
+/// How long a word about a name may take to get around.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
 /// How long saying goodbye may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -149,6 +154,17 @@ pub struct Joined {
     pub took: Duration,
 }
 
+/// Why a process has no place in its cluster any more. It goes on alone, and should end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Expelled {
+    /// An operator threw it out.
+    #[error("this node was thrown out of the cluster")]
+    Evicted,
+    /// Another process has its name, and keeps it.
+    #[error("another process is {0} and keeps the name")]
+    NameTaken(Name),
+}
+
 /// A node's membership. Cheap to clone; when the last clone goes, links and gossip end without a goodbye.
 #[derive(Clone)]
 pub struct Cluster(pub(super) Arc<Inner>);
@@ -156,6 +172,7 @@ pub struct Cluster(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) system: WeakSystem,
     pub(super) runtime: Handle,
+    this: Weak<Self>,
     pub(super) kept: Mutex<Kept>,
     safe: Safe,
     pub(super) authority: Option<Authority>,
@@ -167,6 +184,8 @@ pub(super) struct Inner {
     pub(super) attended: Attended,
     pub(super) requests: Arc<Requests>,
     pub(super) descriptions: Descriptions,
+    pub(super) comparing: Arc<Comparing>,
+    expelled: watch::Sender<Option<Expelled>>,
     address: SocketAddr,
     running: Mutex<Option<Gossip>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -323,7 +342,8 @@ impl Cluster {
             &Handle::current(),
         );
         let handle = gossip.handle();
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|this| Inner {
+            this: this.clone(),
             system: system.downgrade(),
             runtime: Handle::current(),
             kept: Mutex::new(kept),
@@ -337,6 +357,8 @@ impl Cluster {
             attended: Attended::default(),
             requests: Arc::default(),
             descriptions: Descriptions::default(),
+            comparing: Arc::default(),
+            expelled: watch::Sender::new(None),
             address,
             running: Mutex::new(Some(gossip)),
             tasks: Mutex::new(Vec::new()),
@@ -346,11 +368,13 @@ impl Cluster {
         let notices = handle
             .listen()
             .map_err(|_| ClusterError::NoAnswer(Duration::ZERO))?;
+        let weak_again = weak.clone();
         let tasks = [
             tokio::spawn(desk::work_off(weak.clone(), inbox)),
             tokio::spawn(certificates::watch(weak.clone())),
             tokio::spawn(directory::run(weak.clone())),
             tokio::spawn(follow(weak, notices)),
+            tokio::spawn(replicate::run(weak_again, inner.comparing.clone())),
             tokio::spawn(directory::learn_paths(
                 inner.directory.clone(),
                 inner.requests.clone(),
@@ -399,6 +423,17 @@ impl Cluster {
                     return Ok(alive.max(1));
                 }
             }
+        }
+    }
+
+    /// Resolves when the cluster has no place for this process any more.
+    pub async fn expelled(&self) -> Expelled {
+        let mut told = self.0.expelled.subscribe();
+        let expelled = told.wait_for(Option::is_some).await;
+        match expelled.map(|why| why.clone()) {
+            Ok(Some(why)) => why,
+            // The sender lives as long as this value.
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 
@@ -471,7 +506,8 @@ impl Cluster {
         self.0.descriptions.serve(platform, &self.0);
     }
 
-    /// Makes a token with which nodes join through this one.
+    /// Makes a token with which nodes join at any member that has heard of it: all that can be reached, within moments. A limited one needs this
+    /// node to be there, as it counts the uses.
     ///
     /// # Errors
     /// [`ClusterError::NoAuthority`], [`ClusterError::Token`].
@@ -490,26 +526,29 @@ impl Cluster {
             uses,
             makes_voters,
         };
-        let token = kept
-            .tokens
-            .create(cluster, fingerprint(authority.root()), terms, now)?;
+        let home = &self.0.links.me().name;
+        let root = fingerprint(authority.root());
+        let token = kept.ledger.tokens.create(cluster, root, terms, home, now)?;
         self.0.store(&kept);
+        drop(kept);
+        self.0.tell_others();
         Ok(token)
     }
 
-    /// The tokens that were made here.
+    /// The tokens of the cluster, as far as is known here.
     #[must_use]
     pub fn tokens(&self) -> Vec<TokenInfo> {
-        self.0.kept.lock().tokens.list()
+        self.0.kept.lock().ledger.tokens.list()
     }
 
-    /// Takes a token back. False when none of that id was made here.
+    /// Takes a token back, here at once and at all others within moments. False when none of that id is known.
     #[must_use]
     pub fn revoke_token(&self, id: TokenId) -> bool {
         let mut kept = self.0.kept.lock();
-        let is_known = kept.tokens.revoke(id);
+        let is_known = kept.ledger.tokens.revoke(id);
         if is_known {
             self.0.store(&kept);
+            self.0.tell_others();
         }
         is_known
     }
@@ -525,6 +564,23 @@ impl Cluster {
 }
 
 impl Inner {
+    /// Tells the others of a change in the ledger, in the background.
+    pub(super) fn tell_others(&self) {
+        let Some(member) = self.this.upgrade() else {
+            return;
+        };
+        self.runtime.spawn(async move {
+            // Who does not hear it now compares later.
+            let _ = replicate::spread(&member).await;
+        });
+    }
+
+    /// The cluster has no place for this process any more.
+    pub(super) fn expel(&self, why: Expelled) {
+        self.expelled.send_replace(Some(why));
+        self.links.close();
+    }
+
     /// The names of the other members that are not gone, as far as links know them.
     pub(super) fn peers(&self) -> Vec<Name> {
         let mut names: Vec<Name> = self
@@ -573,7 +629,7 @@ fn member_of(view: &MemberView, me: &NodeId) -> Member {
 }
 
 fn ring_of(kept: &Kept) -> Result<KeyRing, ClusterError> {
-    let mut keys = kept.gossip_keys.iter().map(|key| GossipKey::new(*key));
+    let mut keys = kept.ledger.keys.gossip_keys();
     let first = keys
         .next()
         .ok_or(ClusterError::Vault(VaultError::Damaged))?;
@@ -632,9 +688,8 @@ fn first(safe: &Safe, me: &NodeId, cluster_name: &Name) -> Result<Identity, Clus
             chain: certificate.chain().map(<[u8]>::to_vec).collect(),
             key: certificate.secret_key().to_vec(),
             roots: vec![authority.root().to_vec()],
-            gossip_keys: vec![*key.expose()],
             authority: Some(authority.seal(&safe.vault)?),
-            tokens: TokenStore::default(),
+            ledger: Ledger::of(vec![*key.expose()]),
             members: Vec::new(),
         },
         authority: Some(authority),
@@ -704,7 +759,7 @@ fn identity_of(
         Some(authority) => Some(authority.seal(&safe.vault)?),
         None => None,
     };
-    let gossip_keys = postcard::from_bytes(&admission.gossip_keys)
+    let ledger: Ledger = postcard::from_bytes(&admission.gossip_keys)
         .map_err(|_| ClusterError::Vault(VaultError::Damaged))?;
     let contacts = admission
         .members
@@ -719,9 +774,8 @@ fn identity_of(
             chain: joined.certificate.chain().map(<[u8]>::to_vec).collect(),
             key: joined.certificate.secret_key().to_vec(),
             roots: admission.roots,
-            gossip_keys,
             authority: sealed,
-            tokens: TokenStore::default(),
+            ledger,
             members: admission
                 .members
                 .into_iter()
@@ -794,6 +848,8 @@ fn carry_out(member: &Inner, change: Change) {
     match change {
         Change::Alive { node, address, .. } => {
             member.links.know(&node.name, &address.to_string());
+            member.comparing.with(&node.name);
+            evict_denied(member, &node);
             publish("node-alive", node.name.as_str());
         }
         Change::Down { node, cause } => {
@@ -811,14 +867,33 @@ fn carry_out(member: &Inner, change: Change) {
         Change::NameTaken { by, address, .. } => {
             tracing::error!(%by, %address, "another process has this node's name");
             publish("node-name-taken", &by.to_string());
+            member.expel(Expelled::NameTaken(by.name));
         }
         Change::Evicted => {
             tracing::error!("this node was thrown out of the cluster");
             publish("node-evicted", member.links.me().name.as_str());
-            member.links.close();
+            member.expel(Expelled::Evicted);
         }
         Change::Joined { .. } | Change::Renewed { .. } | Change::Departed => {}
     }
+}
+
+/// A process with a name that was thrown out is told so and refused by gossip too. Not at once: the name may have been let in again
+/// elsewhere, which is heard within moments.
+fn evict_denied(member: &Inner, node: &NodeId) {
+    if !member.kept.lock().ledger.is_denied(&node.name) {
+        return;
+    }
+    let (weak, node) = (member.this.clone(), node.clone());
+    member.runtime.spawn(async move {
+        tokio::time::sleep(HEARD_WITHIN).await;
+        let Some(member) = weak.upgrade() else { return };
+        if member.kept.lock().ledger.is_denied(&node.name) {
+            let boot = node.boot;
+            // Without gossip nobody is left to be told.
+            let _ = member.gossip.tell(Event::Evict { boot }).await;
+        }
+    });
 }
 
 /// After notices were lost: the whole view again.

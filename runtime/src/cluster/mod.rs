@@ -1,8 +1,8 @@
 //! The node as a member of a cluster: who it is, whom it trusts, its links, its gossip, and those it lets in.
 //!
 //! [`Cluster`] puts the parts of `swarm-cluster` together for one node and keeps what must outlive the process in the data folder: the
-//! cluster's id and roots, the node's certificate, the gossip keys, the tokens that were made here (as hashes) and, on voters, the
-//! authority. All of it is in one file that is sealed with a key in a second file; both are readable by the node's user only.
+//! cluster's id and roots, the node's certificate, its copy of the ledger (gossip keys, tokens as hashes, names that were thrown out) and, on
+//! voters, the authority. All of it is in one file that is sealed with a key in a second file; both are readable by the node's user only.
 //!
 //! It decides nothing about agents: with a cluster, [`swarm_actors::System`] gets a transport, and verdicts reach it.
 
@@ -13,11 +13,15 @@ mod descriptions;
 mod desk;
 mod directory;
 mod kept;
+mod ledger;
 mod member;
 mod orders;
+mod replicate;
 mod requests;
+mod verbs;
 
 pub(crate) use attend::Said;
 pub use kept::KeptError;
-pub use member::{Cluster, ClusterError, ClusterOptions, Joined, Member, Way};
+pub use member::{Cluster, ClusterError, ClusterOptions, Expelled, Joined, Member, Way};
 pub use requests::{Answered, Answerer, Forwarded, REQUEST_BYTES_MAX, RequestError};
+pub use verbs::{EvictError, Eviction, RotateError, Rotation, Route, Row};

@@ -1,17 +1,34 @@
-//! What nodes ask of each other apart from the API: where an agent stands in its tree.
+//! What nodes ask of each other apart from the API: where an agent stands in its tree, what their ledgers say, how their links are, and to let
+//! somebody in.
 
+use super::admission;
+use super::ledger::Ledger;
 use super::member::Inner;
+use super::replicate;
 use super::requests::{Answered, Forwarded};
+use super::verbs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use swarm_cluster::identity::NodeId;
+use swarm_cluster::security::TokenId;
+use swarm_cluster::security::join::JoinRequest;
 use swarm_protocols::{Address, Path};
 
 /// What targets of orders begin with; those of the API begin with a slash.
 const MARK: &str = "cluster:";
 /// The paths of agents.
 pub(super) const PATHS: &str = "cluster:paths";
+/// Whether two ledgers are equal; the other one, if not.
+pub(super) const COMPARE: &str = "cluster:ledger-compare";
+/// Merge this ledger.
+pub(super) const TAKE: &str = "cluster:ledger-take";
+/// Measure the ways to all others.
+pub(super) const MEASURE: &str = "cluster:measure";
+/// Count a use of a token.
+pub(super) const SPEND: &str = "cluster:spend";
+/// Decide on somebody who wants to join at a member that cannot.
+pub(super) const ADMIT: &str = "cluster:admit";
 /// How many agents one order is about at most.
 pub(super) const PATHS_MAX: usize = 4096;
 
@@ -53,6 +70,26 @@ pub(super) async fn carry_out(member: &Arc<Inner>, from: &NodeId, order: &Forwar
     match order.target.as_str() {
         PATHS => match read::<Vec<Address>>(&order.body) {
             Some(addresses) => done(&paths(member, &addresses)),
+            None => refused(400),
+        },
+        COMPARE => match read::<u64>(&order.body) {
+            Some(digest) => {
+                let kept = member.kept.lock();
+                done(&(kept.ledger.digest() != digest).then(|| kept.ledger.clone()))
+            }
+            None => refused(400),
+        },
+        TAKE => match read::<Ledger>(&order.body) {
+            Some(ledger) => done(&replicate::take(member, ledger).await),
+            None => refused(400),
+        },
+        MEASURE => done(&verbs::measure(member).await),
+        SPEND => match read::<TokenId>(&order.body) {
+            Some(token) => done(&admission::spend_here(member, token)),
+            None => refused(400),
+        },
+        ADMIT => match read::<JoinRequest>(&order.body) {
+            Some(request) => done(&admission::decide_here(member, &request).await),
             None => refused(400),
         },
         _ => {

@@ -111,7 +111,10 @@ pub(crate) enum Command {
     #[command(subcommand, name = "node")]
     NodeCommand(NodeCommand),
     /// Take a node out of its cluster; it runs on alone
-    Leave,
+    Leave(Leave),
+    /// The keys that seal the cluster's gossip
+    #[command(subcommand)]
+    Keys(Keys),
     /// One screen about a node
     Status,
     /// The supervision tree
@@ -424,6 +427,34 @@ pub(crate) enum NodeCommand {
         /// Which
         name: String,
     },
+    /// How long the other members take to answer over their links
+    Rtt {
+        /// Only this one
+        name: Option<String>,
+    },
+    /// Who reaches whom: each member measures its links to all others
+    Reachability,
+    /// Throw a member out, for good: nobody has a link with it until a token lets it in again
+    Evict {
+        /// Which
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Leave {
+    /// First take the node's agents out of names and groups, and wait until none of them has anything to do
+    #[arg(long)]
+    pub(crate) drain: bool,
+    /// How long to wait for that; the node leaves all the same
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = some_time, requires = "drain")]
+    pub(crate) drain_deadline: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Exchange the key on all members: a new one is installed, used, and the old one removed
+    Rotate,
 }
 
 /// Settings of a node. Flag beats environment beats file beats default; checked where they are folded.

@@ -117,7 +117,8 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Version => commands::version::run(output),
         Command::Token(token) => commands::node::token(global, output, token).await,
         Command::NodeCommand(node) => commands::node::run(global, output, node).await,
-        Command::Leave => commands::node::leave(global, output).await,
+        Command::Leave(leave) => commands::node::leave(global, output, *leave).await,
+        Command::Keys(keys) => commands::node::keys(global, output, *keys).await,
         Command::Up(_) | Command::Join(_) | Command::Dispatch(_) | Command::Chaos(_) => {
             unreachable!("these are run by themselves")
         }

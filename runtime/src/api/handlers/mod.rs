@@ -13,6 +13,7 @@ pub(super) mod nodes;
 pub(super) mod platform;
 pub(super) mod tools;
 pub(super) mod tree;
+pub(super) mod verbs;
 pub(super) mod wasm;
 
 use super::fault::Fault;

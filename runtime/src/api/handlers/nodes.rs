@@ -18,7 +18,7 @@ use swarm_cluster::transport::LinkInfo;
 /// How long a token holds, in milliseconds.
 const LIFE_MS: std::ops::RangeInclusive<u64> = 60_000..=30 * 24 * 3600 * 1000;
 
-fn cluster(api: &Api) -> Result<Cluster, Fault> {
+pub(super) fn cluster(api: &Api) -> Result<Cluster, Fault> {
     api.node.cluster().cloned().ok_or_else(|| {
         Fault::new(
             StatusCode::CONFLICT,
@@ -95,6 +95,7 @@ fn token_summary(info: &TokenInfo, now: Time) -> TokenSummary {
         uses: info.uses,
         used: info.used,
         voters: info.makes_voters,
+        home: info.home.to_string(),
     }
 }
 
@@ -154,7 +155,7 @@ pub(in crate::api) async fn revoke_token(
         return Err(Fault::new(
             StatusCode::NOT_FOUND,
             "no-such-token",
-            format!("no token {id} was made at this node"),
+            format!("no token {id} is known in this cluster"),
             "`swarmctl token ls` lists them",
         ));
     }

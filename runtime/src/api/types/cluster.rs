@@ -74,7 +74,7 @@ pub struct TokenAnswer {
     pub expires_at: Time,
 }
 
-/// `GET /v1/tokens`: those that were made at the answering node.
+/// `GET /v1/tokens`: those of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokensAnswer {
     /// The tokens, oldest first.
@@ -99,6 +99,9 @@ pub struct TokenSummary {
     pub used: u32,
     /// Whether they become voters.
     pub voters: bool,
+    /// The member that made it. It counts the uses of a limited one, and has to be there for it.
+    #[serde(default)]
+    pub home: String,
 }
 
 /// `DELETE /v1/tokens/{id}`.
@@ -126,4 +129,89 @@ pub struct Unanswered {
     pub node: String,
     /// Why, for people.
     pub why: String,
+}
+
+/// A way from one member to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteSummary {
+    /// To whom.
+    pub to: String,
+    /// There and back over the control lane, in microseconds; dialling included where no connection was open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_us: Option<u64>,
+    /// Why there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// `GET /v1/nodes/rtt`: from the answering node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RttAnswer {
+    /// From where.
+    pub node: String,
+    /// The ways to all others that are not gone, in order of names.
+    pub routes: Vec<RouteSummary>,
+}
+
+/// `GET /v1/nodes/reachability`: from each member to each other one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReachabilityAnswer {
+    /// What each member that answered says, in order of names.
+    pub nodes: Vec<RttAnswer>,
+    /// The members that did not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// `POST /v1/nodes/evict`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvictRequest {
+    /// Whom to throw out.
+    pub name: String,
+}
+
+/// How an eviction went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvictAnswer {
+    /// Who was thrown out.
+    pub name: String,
+    /// Which process, if it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// The members that refuse it from now on, the answering one included.
+    pub told: Vec<String>,
+    /// Members that did not answer; they hear of it when they come back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// `POST /v1/keys/rotate`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateAnswer {
+    /// The name of the key that seals gossip now.
+    pub key: String,
+    /// How many members use it.
+    pub members: u64,
+    /// Members that are down; they get the keys over the links when they come back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
+}
+
+/// `POST /v1/drain`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainRequest {
+    /// How long to wait at most; 30000 unless given, at most a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+}
+
+/// How a drain went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainAnswer {
+    /// The node whose agents are in no name or group of the cluster any more.
+    pub node: String,
+    /// Whether none of them had anything to do at the end.
+    pub drained: bool,
 }

@@ -21,6 +21,10 @@ pub use actors::{
     ChildSpecSummary, ExitSummary, PathRequest, RecentMessage, TurnSummary,
 };
 pub use cluster::{
+    DrainAnswer, DrainRequest, EvictAnswer, EvictRequest, ReachabilityAnswer, RotateAnswer,
+    RouteSummary, RttAnswer,
+};
+pub use cluster::{
     LeaveAnswer, LinkSummary, NodeSummary, NodesAnswer, RevokeAnswer, TokenAnswer, TokenRequest,
     TokenSummary, TokensAnswer, Unanswered,
 };

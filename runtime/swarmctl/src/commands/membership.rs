@@ -11,7 +11,7 @@ use std::time::Duration;
 use swarm_cluster::security::join::{JoinError, JoinRefusal};
 use swarm_cluster::security::{JoinToken, TokenRefusal};
 use swarm_protocols::Name;
-use swarm_runtime::cluster::{Cluster, ClusterError, ClusterOptions, Joined, Way};
+use swarm_runtime::cluster::{Cluster, ClusterError, ClusterOptions, Expelled, Joined, Way};
 use swarm_runtime::config::{Origin, Settings};
 use swarm_runtime::node::Node;
 
@@ -135,6 +135,18 @@ pub(crate) async fn line(cluster: &Cluster, joined: Joined) -> ClusterLine {
     }
 }
 
+/// Why a node ends by itself.
+pub(crate) fn expelled(why: &Expelled) -> Failure {
+    let (code, next_step) = match why {
+        Expelled::Evicted => (
+            "evicted",
+            "`swarmctl join` with a new token lets it in again",
+        ),
+        Expelled::NameTaken(_) => ("name-taken", "--name with a name that no member has"),
+    };
+    Failure::new(ExitStatus::Refused, code, why.to_string(), next_step)
+}
+
 /// Each failure has its own code and says what to do.
 fn failure(error: &ClusterError) -> Failure {
     let (exit, code, next_step) = match error {
@@ -220,7 +232,12 @@ fn of_join(error: &JoinError) -> (ExitStatus, &'static str, &'static str) {
             JoinRefusal::NotHere => (
                 ExitStatus::Refused,
                 "not-here",
-                "join at the address that was printed with the token",
+                "join when a voter is up, or at a voter's address",
+            ),
+            JoinRefusal::NotCounted { .. } => (
+                ExitStatus::Unreachable,
+                "token-not-counted",
+                "wait for that node, or `swarmctl token create` at another one",
             ),
             JoinRefusal::Malformed(_) => (ExitStatus::Failed, "join-malformed", "report this"),
         },

@@ -143,6 +143,11 @@ async fn start_node(
     let running = node::run_until_stopped(&node, order);
     let (started, ended) = tokio::select! {
         both = async { tokio::join!(starting, running) } => both,
+        why = cluster.expelled() => {
+            node.stop(order.deadline).await;
+            server.stop().await;
+            return Err(membership::expelled(&why).into());
+        }
         never = reload.at_every_hangup() => match never {},
     };
     if let Some(fipa) = fipa {

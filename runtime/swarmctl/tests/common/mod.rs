@@ -191,8 +191,23 @@ impl Node {
 
     /// Starts a node with this data folder.
     pub(crate) fn start_in(command: &str, data: TempDir, arguments: &[&str]) -> Self {
-        let mut all = vec![command, "-o", "json", "--api", "127.0.0.1:0", "--data"];
-        all.push(data.path().to_str().expect("a UTF-8 path"));
+        let path = data.path().to_str().expect("a UTF-8 path");
+        let mut node = Self::start_at(command, path, arguments);
+        node.data = Some(data);
+        node
+    }
+
+    /// The same with a data folder that outlives it.
+    pub(crate) fn start_at(command: &str, data: &str, arguments: &[&str]) -> Self {
+        let mut all = vec![
+            command,
+            "-o",
+            "json",
+            "--api",
+            "127.0.0.1:0",
+            "--data",
+            data,
+        ];
         all.extend(arguments);
         let mut child = swarmctl(&all)
             .env("SWARM_LOG", "off")
@@ -207,7 +222,7 @@ impl Node {
             url: ready["api"].as_str().expect("the API's address").to_owned(),
             ready,
             stdout,
-            data: Some(data),
+            data: None,
         }
     }
 
@@ -234,6 +249,7 @@ impl Node {
         let begin = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                self.data.take();
                 return (status.code(), self.stdout.iter().collect());
             }
             assert!(begin.elapsed() < PATIENCE, "the node does not end");
