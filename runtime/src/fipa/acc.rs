@@ -4,6 +4,7 @@ use super::counts::Counters;
 use super::peer::Parcel;
 use super::recent::Recent;
 use super::server::FipaOptions;
+use super::tls::Tls;
 use super::url::PeerUrl;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ struct Inner {
     /// The node's name.
     node: String,
     options: FipaOptions,
+    tls: Tls,
     /// Where others reach this platform.
     url: String,
     counters: Arc<Counters>,
@@ -34,11 +36,18 @@ struct Inner {
 }
 
 impl Acc {
-    pub(super) fn new(system: &System, options: FipaOptions, url: String, runtime: Handle) -> Self {
+    pub(super) fn new(
+        system: &System,
+        options: FipaOptions,
+        tls: Tls,
+        url: String,
+        runtime: Handle,
+    ) -> Self {
         Self(Arc::new(Inner {
             system: system.downgrade(),
             node: system.node().to_string(),
             options,
+            tls,
             url,
             counters: Arc::default(),
             recent: Mutex::default(),
@@ -53,6 +62,10 @@ impl Acc {
 
     pub(super) fn options(&self) -> &FipaOptions {
         &self.0.options
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.0.tls
     }
 
     pub(super) fn url(&self) -> &str {

@@ -9,8 +9,9 @@
 //! when a connection breaks; a second copy of one with a `reply-with` is dropped if it comes within a minute.
 //!
 //! Bounds: connections that come in, bytes and time of a request, peers, messages that wait for each. A peer that is slow or
-//! broken holds up nobody but those who write to the same address. Off unless it is started; it has no TLS yet, and it
-//! does not pass on messages for third platforms.
+//! broken holds up nobody but those who write to the same address. Off unless it is started. With a certificate it takes
+//! messages by `https` alone (TLS 1.3); `https` addresses of others are written to either way. It does not pass on messages
+//! for third platforms.
 
 mod acc;
 mod counts;
@@ -19,10 +20,12 @@ mod outbound;
 mod peer;
 mod recent;
 mod server;
+mod tls;
 mod url;
 mod wire;
 
 pub(crate) use counts::Counters;
 pub use counts::Counts;
 pub use server::{FipaOptions, FipaServer, StartError};
+pub use tls::{TlsError, TlsFiles};
 pub use url::{BadUrl, PeerUrl};

@@ -77,7 +77,10 @@ impl Acc {
         let (out, why) = match written {
             Ok(out) if no_address => (
                 out,
-                Some("Foreign agent with no address: none that starts with http://".to_owned()),
+                Some(
+                    "Foreign agent with no address: none that starts with http:// or https://"
+                        .to_owned(),
+                ),
             ),
             Ok(out) => (out, None),
             Err(error) => {

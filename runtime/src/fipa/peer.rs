@@ -2,6 +2,7 @@
 
 use super::acc::Acc;
 use super::counts::count;
+use super::tls::{HANDSHAKE_TIME_MAX, Stream};
 use super::url::PeerUrl;
 use super::wire::{self, WireError};
 use std::time::Duration;
@@ -75,7 +76,7 @@ async fn send(acc: &Acc, line: &mut Line<'_>, mut parcel: Parcel) {
 
 struct Line<'a> {
     url: &'a PeerUrl,
-    connection: Option<BufReader<TcpStream>>,
+    connection: Option<BufReader<Stream>>,
 }
 
 impl Line<'_> {
@@ -96,16 +97,25 @@ impl Line<'_> {
         let stream = stream.await?;
         // Each request is one write; waiting for more would only delay it.
         stream.set_nodelay(true)?;
+        let stream = if self.url.is_secure() {
+            let tls = acc.tls();
+            let secured = async { Ok(tls.connect(self.url.host(), stream).await?) };
+            within(HANDSHAKE_TIME_MAX, secured).await?
+        } else {
+            Stream::Plain(stream)
+        };
         self.on(BufReader::new(stream), &request).await
     }
 
     async fn on(
         &mut self,
-        mut connection: BufReader<TcpStream>,
+        mut connection: BufReader<Stream>,
         request: &[u8],
     ) -> Result<u16, WireError> {
         let answer = within(ANSWER_TIME_MAX, async {
-            connection.get_mut().write_all(request).await?;
+            let stream = connection.get_mut();
+            stream.write_all(request).await?;
+            stream.flush().await?;
             wire::answer(&mut connection).await
         });
         let answer = answer.await?;
@@ -117,9 +127,9 @@ impl Line<'_> {
 }
 
 /// Whether a kept connection is open and has nothing to say. What it says unasked belongs to no request.
-fn is_quiet(connection: &BufReader<TcpStream>) -> bool {
+fn is_quiet(connection: &BufReader<Stream>) -> bool {
     let waits = matches!(
-        connection.get_ref().try_read(&mut [0; 1]),
+        connection.get_ref().tcp().try_read(&mut [0; 1]),
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock
     );
     waits && connection.buffer().is_empty()

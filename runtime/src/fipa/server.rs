@@ -3,6 +3,7 @@
 use super::acc::Acc;
 use super::counts::{Counts, count};
 use super::inbound::{self, PATH};
+use super::tls::{HANDSHAKE_TIME_MAX, Tls, TlsError, TlsFiles};
 use super::url::PeerUrl;
 use crate::node::Node;
 use hyper::server::conn::http1;
@@ -14,7 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_actors::WeakSystem;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -47,6 +48,8 @@ pub struct FipaOptions {
     pub platform: String,
     /// How many connections are served at a time. Beyond it a new one is answered with 503 and closed. Default 256.
     pub connections_max: usize,
+    /// What TLS is set up from. Default: messages come in the clear, and the system's authorities are believed.
+    pub tls: TlsFiles,
 }
 
 impl FipaOptions {
@@ -58,6 +61,7 @@ impl FipaOptions {
             public: None,
             platform: platform.into(),
             connections_max: CONNECTIONS_DEFAULT,
+            tls: TlsFiles::default(),
         }
     }
 }
@@ -85,6 +89,9 @@ pub enum StartError {
     /// It listens on all addresses, and none of them was said to be the one for others.
     #[error("{0} is every address of this machine; others need one")]
     NoPublicAddress(SocketAddr),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A thread or its runtime could not be started.
     #[error("cannot start the transport's threads: {0}")]
     Thread(#[source] std::io::Error),
@@ -100,6 +107,7 @@ impl FipaServer {
         if options.public.is_none() && options.listen.ip().is_unspecified() {
             return Err(StartError::NoPublicAddress(options.listen));
         }
+        let tls = Tls::load(&options.tls)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name("swarm-fipa")
@@ -116,10 +124,11 @@ impl FipaServer {
         })?;
         let url = match &options.public {
             Some(url) => url.to_string(),
+            None if tls.acceptor().is_some() => format!("https://{address}{PATH}"),
             None => format!("http://{address}{PATH}"),
         };
         let system = node.system();
-        let acc = Acc::new(system, options, url, runtime.handle().clone());
+        let acc = Acc::new(system, options, tls, url, runtime.handle().clone());
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = oneshot::channel();
         let serving = acc.clone();
@@ -235,9 +244,25 @@ async fn turn_away(mut stream: TcpStream) {
     let _ = tokio::time::timeout(REFUSAL_TIME_MAX, writing).await;
 }
 
-async fn connection(stream: TcpStream, acc: Acc, mut stopping: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, acc: Acc, stopping: watch::Receiver<bool>) {
     // An answer is one write; waiting for more would only delay it.
     let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acc.tls().acceptor().cloned() else {
+        return exchange(stream, acc, stopping).await;
+    };
+    match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => exchange(stream, acc, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a FIPA connection was not secured"),
+        Err(_) => tracing::debug!("a FIPA connection was not secured in time"),
+    }
+}
+
+/// Answers the requests of one connection.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    acc: Acc,
+    mut stopping: watch::Receiver<bool>,
+) {
     let service = service_fn(move |request| {
         let acc = acc.clone();
         async move { Ok::<_, Infallible>(inbound::answer(acc, request).await) }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `http://HOST[:PORT][/PATH]`, checked: what is in it can stand in a request without further ado.
+/// `http://HOST[:PORT][/PATH]` or the same with `https`, checked: what is in it can stand in a request without further ado.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerUrl {
+    is_secure: bool,
     /// Without the brackets of an IPv6 address.
     host: String,
     port: u16,
@@ -15,7 +16,7 @@ pub struct PeerUrl {
 
 /// A text that is no such URL. Another one is needed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no http://HOST:PORT/PATH")]
+#[error("{0:?} is no http://HOST:PORT/PATH or https://HOST:PORT/PATH")]
 pub struct BadUrl(pub String);
 
 /// The longest URL.
@@ -28,7 +29,13 @@ impl PeerUrl {
         &self.host
     }
 
-    /// The port; 80 where the URL names none.
+    /// Whether it is an `https` one.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// The port; 80 where the URL names none, or 443 of an `https` one.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -63,11 +70,12 @@ fn parse(text: &str) -> Option<PeerUrl> {
     if text.len() > BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    let scheme = text.get(..7)?;
-    if !scheme.eq_ignore_ascii_case("http://") {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_secure = scheme.eq_ignore_ascii_case("https");
+    if !is_secure && !scheme.eq_ignore_ascii_case("http") {
         return None;
     }
-    let rest = &text[7..];
+    let default_port = if is_secure { 443 } else { 80 };
     let rest = rest.split('#').next()?;
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(at);
@@ -87,9 +95,9 @@ fn parse(text: &str) -> Option<PeerUrl> {
         }
     };
     let port = match port.strip_prefix(':') {
-        Some("") => 80,
+        Some("") => default_port,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
-        None if port.is_empty() => 80,
+        None if port.is_empty() => default_port,
         _ => return None,
     };
     let path = if path.starts_with('/') {
@@ -97,12 +105,18 @@ fn parse(text: &str) -> Option<PeerUrl> {
     } else {
         format!("/{path}")
     };
-    (port != 0).then_some(PeerUrl { host, port, path })
+    (port != 0).then_some(PeerUrl {
+        is_secure,
+        host,
+        port,
+        path,
+    })
 }
 
 impl fmt::Display for PeerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.path)
+        let scheme = if self.is_secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -122,6 +136,7 @@ mod tests {
         check("http://h:/a?b#c", "http://h:80/a?b");
         check("http://h?b", "http://h:80/?b");
         check("http://[::1]:7/acc", "http://[::1]:7/acc");
+        check("HTTPS://h/acc", "https://h:443/acc");
     }
 
     #[test]
@@ -129,7 +144,7 @@ mod tests {
         for text in [
             "",
             "http://",
-            "https://h/acc",
+            "httpss://h/acc",
             "iiop://h",
             "http://h:0/",
             "http://h:99999/",

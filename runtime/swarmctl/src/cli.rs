@@ -101,7 +101,7 @@ pub(crate) enum ColorChoice {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start a node in the foreground
-    Up(Up),
+    Up(Box<Up>),
     /// Start a node in the foreground, as a member of a cluster that is there
     Join(Box<Join>),
     /// Tokens with which nodes join
@@ -358,26 +358,65 @@ pub(crate) struct Up {
     pub(crate) manifest: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: NodeFlags,
+    #[command(flatten)]
+    pub(crate) fipa: FipaFlags,
+}
+
+/// The FIPA HTTP transport of a node.
+#[derive(Debug, Default, Args)]
+pub(crate) struct FipaFlags {
     /// Talk with other FIPA platforms over HTTP: where to listen for them; port 0 picks a free one [default: off]
     #[arg(
-        long,
+        long = "fipa-http",
         value_name = "ADDRESS:PORT",
         env = "SWARM_FIPA_HTTP",
         hide_env_values = true
     )]
-    pub(crate) fipa_http: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
     /// What other FIPA platforms are told to write to [default: where it listens]
     #[arg(
-        long,
+        long = "fipa-address",
         value_name = "URL",
         env = "SWARM_FIPA_ADDRESS",
         hide_env_values = true,
-        requires = "fipa_http"
+        requires = "http"
     )]
-    pub(crate) fipa_address: Option<PeerUrl>,
+    pub(crate) address: Option<PeerUrl>,
     /// A FIPA platform whose agents may have entries in the DF; may be given several times
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
-    pub(crate) fipa_trust: Vec<String>,
+    #[arg(
+        long = "fipa-trust",
+        value_name = "PLATFORM",
+        value_delimiter = ',',
+        env = "SWARM_FIPA_TRUST",
+        hide_env_values = true
+    )]
+    pub(crate) trust: Vec<String>,
+    /// Take their messages by HTTPS alone: the node's certificate, and those above it, in PEM
+    #[arg(
+        long = "fipa-cert",
+        value_name = "FILE",
+        env = "SWARM_FIPA_CERT",
+        hide_env_values = true,
+        requires = "key"
+    )]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM
+    #[arg(
+        long = "fipa-key",
+        value_name = "FILE",
+        env = "SWARM_FIPA_KEY",
+        hide_env_values = true,
+        requires = "cert"
+    )]
+    pub(crate) key: Option<PathBuf>,
+    /// Authorities to believe besides the system's when a platform has an https address, in PEM
+    #[arg(
+        long = "fipa-ca",
+        value_name = "FILE",
+        env = "SWARM_FIPA_CA",
+        hide_env_values = true
+    )]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -393,6 +432,8 @@ pub(crate) struct Join {
     pub(crate) manifest: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: NodeFlags,
+    #[command(flatten)]
+    pub(crate) fipa: FipaFlags,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,3 +5,4 @@ mod inward;
 mod kit;
 mod outward;
 mod refusals;
+mod secure;

@@ -64,7 +64,7 @@ async fn a_peer_that_refuses_is_a_failure_of_the_ams_to_the_sender() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_without_a_usable_address_is_a_failure_at_once() {
     let mut platform = Platform::start().await;
-    for urls in ["iiop://x", "https://h/acc", "http://"] {
+    for urls in ["iiop://x", "https:/h/acc", "http://"] {
         platform.have_sent("/r2", "x@platA", urls).await;
         let failure = platform.next().await;
         let content = failure.text().expect("content");

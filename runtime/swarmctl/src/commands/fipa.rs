@@ -1,19 +1,23 @@
 //! The FIPA HTTP transport of `up`.
 
-use crate::cli::Up;
+use crate::cli::FipaFlags;
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use std::sync::Arc;
 use swarm_actors::platform::{OwnAlone, PlatformOptions};
 use swarm_runtime::cluster::Cluster;
-use swarm_runtime::fipa::{FipaOptions, FipaServer, StartError};
+use swarm_runtime::fipa::{FipaOptions, FipaServer, StartError, TlsFiles};
 use swarm_runtime::node::Node;
 
 /// Starts the AMS and the DF, as those of the cluster's one platform.
-pub(crate) async fn start_platform(node: &Node, cluster: &Cluster, up: &Up) -> Result<(), Failure> {
+pub(crate) async fn start_platform(
+    node: &Node,
+    cluster: &Cluster,
+    flags: &FipaFlags,
+) -> Result<(), Failure> {
     let mut options = PlatformOptions::new(cluster.name().as_str());
     options.rights = Arc::new(OwnAlone {
-        platforms: up.fipa_trust.clone(),
+        platforms: flags.trust.clone(),
     });
     node.start_platform(options).await.map_err(|error| {
         Failure::new(
@@ -33,13 +37,17 @@ pub(crate) async fn start_platform(node: &Node, cluster: &Cluster, up: &Up) -> R
 pub(crate) async fn start(
     node: &Node,
     cluster: &Cluster,
-    up: &Up,
+    flags: &FipaFlags,
 ) -> Result<Option<FipaServer>, Failure> {
-    let Some(listen) = up.fipa_http else {
+    let Some(listen) = flags.http else {
         return Ok(None);
     };
     let mut options = FipaOptions::new(listen, cluster.name().as_str());
-    options.public.clone_from(&up.fipa_address);
+    options.public.clone_from(&flags.address);
+    options.tls = TlsFiles {
+        own: flags.cert.clone().zip(flags.key.clone()),
+        roots: flags.ca.clone(),
+    };
     let node = node.clone();
     let started = tokio::task::spawn_blocking(move || FipaServer::start(&node, options)).await;
     let (error, next_step) = match started {
@@ -63,6 +71,7 @@ fn next_step(error: &StartError) -> &'static str {
         StartError::NoPublicAddress(_) => {
             "say how others reach it, with --fipa-address http://HOST:PORT/acc"
         }
+        StartError::Tls(_) => "give --fipa-cert and --fipa-key files in PEM that belong together",
         StartError::Thread(_) => "look at the limits of the process (ulimit -u, ulimit -n)",
     }
 }

@@ -48,9 +48,7 @@ pub(crate) async fn join(global: &Global, output: Output, join: Join) -> Result<
     let up = Up {
         manifest: join.manifest,
         settings: join.settings,
-        fipa_http: None,
-        fipa_address: None,
-        fipa_trust: Vec::new(),
+        fipa: join.fipa,
     };
     start_node(global, output, &up, Some(way)).await
 }
@@ -115,8 +113,8 @@ async fn start_node(
             return Err(failure.into());
         }
     };
-    fipa::start_platform(&node, &cluster, up).await?;
-    let fipa = fipa::start(&node, &cluster, up).await?;
+    fipa::start_platform(&node, &cluster, &up.fipa).await?;
+    let fipa = fipa::start(&node, &cluster, &up.fipa).await?;
     let order = StopOrder {
         deadline: settings.shutdown_deadline.value,
         exit_on_tree_failure: settings.exit_on_tree_failure.value,
