@@ -1,7 +1,8 @@
 //! How fast the disk journal is beside its floor: the same bytes appended to a file with one fdatasync per group, on the same
 //! disk, cell by cell in turn.
 //!
-//! `cargo run --release -p swarm-bench-journal -- [DIR]`; DIR is on the disk that is meant, by default the working directory.
+//! `cargo run --release -p swarm-bench-journal -- [DIR] [PART]`; DIR is on the disk that is meant, by default the working directory, PART
+//! one of `disk`, `tmpfs`, `replay`, `durable`, by default all.
 
 mod durable;
 mod floor;
@@ -42,14 +43,22 @@ fn main() {
     let directory = std::env::args()
         .nth(1)
         .map_or_else(|| PathBuf::from("."), PathBuf::from);
-    appends("disk", &directory, &[1, 16, 256]);
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        appends("tmpfs (no sync)", memory, &[256]);
+    let part = std::env::args().nth(2);
+    let is_wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    if is_wanted("disk") {
+        appends("disk", &directory, &[1, 16, 256]);
     }
-    journal::replay_and_open(&directory, 1_000_000);
-    durable::turns(&directory);
-    durable::wake(&directory);
+    let memory = Path::new("/dev/shm");
+    if is_wanted("tmpfs") && memory.is_dir() {
+        appends("tmpfs (no sync)", memory, &[256, 4096]);
+    }
+    if is_wanted("replay") {
+        journal::replay_and_open(&directory, 1_000_000);
+    }
+    if is_wanted("durable") {
+        durable::turns(&directory);
+        durable::wake(&directory);
+    }
 }
 
 fn appends(place: &str, directory: &Path, groups: &[usize]) {

@@ -2,6 +2,7 @@
 
 use crate::files::{Files, RealFiles};
 use crate::frame::{Buffer, Kind};
+use crate::number_set::NumberSet;
 use crate::options::Options;
 use crate::reader;
 use crate::recover::{Recovered, recover};
@@ -13,7 +14,7 @@ use crate::writer::{Checkpoint, Group, Request, Writer};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,7 +98,7 @@ impl DiskJournal {
         next_number: u64,
         lock: Box<dyn Any + Send + Sync>,
     ) -> Result<Self, JournalError> {
-        let dirty: BTreeSet<u64> = (1..)
+        let dirty: NumberSet = (1..)
             .zip(&recovered.index.known)
             .filter_map(|(number, known)| known.is_dirty.then_some(number))
             .collect();

@@ -17,6 +17,7 @@ pub mod files;
 mod frame;
 mod index;
 mod journal;
+mod number_set;
 mod options;
 mod reader;
 mod recover;

@@ -12,7 +12,8 @@ use swarm_actors::journal::{
     Damage, Head, JournalError, Position, Recorded, Seq, Snapshot, Start, StreamName, Tag,
 };
 
-const SMALL_READ: usize = 4 << 10;
+/// Of who reads here and there: most frames are shorter.
+const SMALL_READ: usize = 1 << 10;
 const LARGE_READ: usize = 256 << 10;
 
 /// Reads frames of one segment after the other; what it has read once it has at hand for the next ones.
@@ -186,6 +187,7 @@ pub(crate) fn replay(
 
 /// Damage is remembered: nothing is appended to a stream that cannot be read.
 fn note(shared: &Shared, number: u64, damage: Damage) -> JournalError {
+    shared.is_damaged();
     let mut index = shared.index.write();
     if let Some(known) = index.by_number(number) {
         known.damage.get_or_insert(Box::new(damage.clone()));
@@ -336,6 +338,10 @@ pub(crate) fn positions(
         return Ok(found);
     }
     let mut place = begin(shared, at + 1);
+    // Who follows the log goes on where it was, and not at the beginning of the segment.
+    if let Some(resting) = shared.resting_place(at) {
+        place = place.max(resting);
+    }
     let mut reader = FrameReader::new(shared);
     while at < last && found.len() < limit {
         match reader.frame(place) {
@@ -346,17 +352,19 @@ pub(crate) fn positions(
                     && !batch.events.is_empty()
                 {
                     let index = shared.index.read();
-                    for event in events_of(&index, head.stream, &batch, after.0) {
-                        if found.len() < limit {
-                            found.push(event);
-                        }
-                    }
+                    found.extend(events_of(&index, head.stream, &batch, after.0));
                     drop(index);
+                    if found.len() > limit {
+                        // The next reader needs the rest of the batch.
+                        found.truncate(limit);
+                        break;
+                    }
                     at = at.max(batch.position + batch.events.len() as u64 - 1);
                 }
                 place.offset = end;
                 if head.kind == Kind::Seal && !next_segment(shared, &mut place) {
-                    break;
+                    // Behind it nothing is ever written.
+                    return Ok(found);
                 }
             }
             Err(Bad::Journal(error)) => return Err(error),
@@ -373,6 +381,7 @@ pub(crate) fn positions(
             }
         }
     }
+    shared.rest(at, place);
     Ok(found)
 }
 
@@ -404,17 +413,20 @@ fn next_segment(shared: &Shared, place: &mut Place) -> bool {
     }
 }
 
-fn events_of(index: &Index, number: u64, batch: &Batch<'_>, after: u64) -> Vec<Recorded> {
-    let Some(known) = (number as usize)
+fn events_of<'a>(
+    index: &'a Index,
+    number: u64,
+    batch: &'a Batch<'a>,
+    after: u64,
+) -> impl Iterator<Item = Recorded> + 'a {
+    let known = (number as usize)
         .checked_sub(1)
-        .and_then(|n| index.known.get(n))
-    else {
-        return Vec::new();
-    };
-    batch
-        .recorded(&known.head.stream)
-        .filter(|event| event.position.0 > after && event.seq > known.head.truncated)
-        .collect()
+        .and_then(|n| index.known.get(n));
+    known.into_iter().flat_map(move |known| {
+        batch
+            .recorded(&known.head.stream)
+            .filter(move |event| event.position.0 > after && event.seq > known.head.truncated)
+    })
 }
 
 /// Events by tag.
@@ -457,8 +469,8 @@ pub(crate) fn tagged(
             Ok((head, body)) => {
                 if let Ok(batch) = Batch::decode(body) {
                     let index = shared.index.read();
-                    let events = events_of(&index, head.stream, &batch, position - 1);
-                    found.extend(events.into_iter().find(|e| e.position.0 == position));
+                    let mut events = events_of(&index, head.stream, &batch, position - 1);
+                    found.extend(events.find(|e| e.position.0 == position));
                 }
             }
             Err(Bad::Journal(error)) => return Err(error),

@@ -1,15 +1,18 @@
 //! What the writer, the indexer and all readers of one journal share.
 
 use crate::files::Files;
-use crate::index::{Index, SnapshotPlace};
+use crate::index::{Index, Place, SnapshotPlace};
 use crate::options::Options;
 use crate::segment::Segment;
 use crate::store::{Delta, Store};
-use parking_lot::RwLock;
-use std::collections::{BTreeMap, BTreeSet};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use swarm_actors::journal::{Damage, JournalError, SnapshotMeta};
+
+/// How many readers by position are remembered.
+const RESTING_MAX: usize = 64;
 
 pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
@@ -22,6 +25,10 @@ pub(crate) struct Shared {
     queued: AtomicUsize,
     /// How many groups were written.
     pub(crate) groups: AtomicU64,
+    /// Whether any stream is damaged. Never becomes false again.
+    has_damage: AtomicBool,
+    /// Where readers by position have come to: behind that position, from that place on.
+    resting: Mutex<VecDeque<(u64, Place)>>,
     /// It ends as if it were killed.
     pub(crate) is_abandoned: AtomicBool,
 }
@@ -34,9 +41,12 @@ impl Shared {
         segments: BTreeMap<u64, Arc<Segment>>,
         store: Option<Arc<Store>>,
     ) -> Self {
+        let has_damage = index.known.iter().any(|known| known.damage.is_some());
         Self {
             files,
             options,
+            has_damage: AtomicBool::new(has_damage),
+            resting: Mutex::default(),
             index: RwLock::new(index),
             segments: RwLock::new(segments),
             store: RwLock::new(store),
@@ -73,7 +83,32 @@ impl Shared {
         self.stopped.write().get_or_insert(Arc::new(why));
     }
 
+    /// To be called before damage is noted in the index.
+    pub(crate) fn is_damaged(&self) {
+        self.has_damage.store(true, Ordering::Release);
+    }
+
+    /// The nearest place behind which positions beyond `after` stand, as far as a reader has come.
+    pub(crate) fn resting_place(&self, after: u64) -> Option<Place> {
+        let resting = self.resting.lock();
+        let behind = resting.iter().filter(|(position, _)| *position <= after);
+        behind.max().map(|(_, place)| *place)
+    }
+
+    /// Notes how far a reader by position has come, in place of the reader that rested longest ago.
+    pub(crate) fn rest(&self, position: u64, place: Place) {
+        let mut resting = self.resting.lock();
+        resting.retain(|(known, _)| *known != position);
+        resting.push_back((position, place));
+        if resting.len() > RESTING_MAX {
+            resting.pop_front();
+        }
+    }
+
     pub(crate) fn damage(&self, number: u64) -> Option<Box<Damage>> {
+        if !self.has_damage.load(Ordering::Acquire) {
+            return None;
+        }
         let index = self.index.read();
         let known = index.known.get((number as usize).checked_sub(1)?)?;
         known.damage.clone()
@@ -90,7 +125,7 @@ impl Shared {
     }
 
     /// What the store has yet to learn of these streams; their states are the writer's to add.
-    pub(crate) fn delta(&self, dirty: &BTreeSet<u64>) -> Delta {
+    pub(crate) fn delta(&self, dirty: &[u64]) -> Delta {
         let index = self.index.read();
         let mut delta = Delta::default();
         for number in dirty {

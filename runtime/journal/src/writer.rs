@@ -10,11 +10,12 @@
 use crate::files::File;
 use crate::frame::{Buffer, Kind, Listed};
 use crate::index::{BatchPlace, Known, Place, SnapshotBody, SnapshotPlace};
+use crate::number_set::NumberSet;
 use crate::segment::{Identity, SEGMENT_HEAD_BYTES, Segment};
 use crate::shared::Shared;
 use crate::store::{Delta, Mark, STORE_VERSION};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use swarm_actors::journal::record::{Batch, Bytes};
@@ -63,7 +64,7 @@ pub(crate) struct Writer {
     pub(crate) active: Option<Active>,
     pub(crate) group: Group,
     /// Streams that the store does not know as they are.
-    pub(crate) dirty: BTreeSet<u64>,
+    pub(crate) dirty: NumberSet,
     pub(crate) since_checkpoint: u64,
 }
 
@@ -76,7 +77,7 @@ pub(crate) struct Active {
     /// Up to where the file is filled with zeros.
     filled: u64,
     /// Streams whose name stands in it.
-    named: BTreeSet<u64>,
+    named: NumberSet,
 }
 
 /// What one write is made of, and who is to be told of it.
@@ -230,7 +231,7 @@ impl Writer {
             file,
             offset: SEGMENT_HEAD_BYTES,
             filled: SEGMENT_HEAD_BYTES,
-            named: BTreeSet::new(),
+            named: NumberSet::default(),
         })
     }
 
@@ -596,7 +597,7 @@ impl Writer {
             next_number: self.next_number,
             next_position: self.next_position,
         };
-        let dirty = std::mem::take(&mut self.dirty);
+        let dirty = self.dirty.take();
         let mut delta = self.shared.delta(&dirty);
         delta.streams = dirty
             .iter()
