@@ -2,6 +2,9 @@
 
 use super::codec::CodecError;
 use crate::journal::{Epoch, Journal, JournalError, Seq, StreamName};
+use crate::projection::Lag;
+use crate::sync_plain::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -19,6 +22,8 @@ struct Inner {
     recovery_within: Duration,
     reads_block: bool,
     epoch: Epoch,
+    /// Of the projections that were ever started over it; as many as there are names.
+    lags: Mutex<BTreeMap<String, Lag>>,
 }
 
 /// Why an agent could not be brought back from its stream.
@@ -89,6 +94,7 @@ impl Durability {
             journal,
             recoveries: Semaphore::new(at_once.max(1)),
             recovery_within: within,
+            lags: Mutex::default(),
         }))
     }
 
@@ -96,6 +102,21 @@ impl Durability {
     #[must_use]
     pub fn journal(&self) -> &Arc<dyn Journal> {
         &self.0.journal
+    }
+
+    /// How far each projection is behind, by name.
+    #[must_use]
+    pub fn lags(&self) -> Vec<(String, u64)> {
+        let lags = self.0.lags.lock();
+        lags.iter()
+            .map(|(name, lag)| (name.clone(), lag.get()))
+            .collect()
+    }
+
+    /// What the projection of that name tells its lag by, in all of its lives.
+    pub(crate) fn lag_of(&self, projection: &str) -> Lag {
+        let mut lags = self.0.lags.lock();
+        lags.entry(projection.to_owned()).or_default().clone()
     }
 
     /// Whose writes these are. A node that is alone writes in epoch 0.

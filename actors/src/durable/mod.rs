@@ -67,8 +67,8 @@ mod reference;
 mod spec;
 
 pub use agent::DurableAgent;
-pub(crate) use codec::encode;
 pub use codec::{CodecError, Form, Stored, UPCASTS_MAX};
+pub(crate) use codec::{decode, encode};
 pub use decider::{Decider, Decision, OUTBOX_MAX, Overrun, TIMERS_PER_DURABLE_MAX};
 pub use durability::{Durability, RECOVERIES_AT_ONCE_DEFAULT, RecoveryFailed};
 pub use history::{StateAt, state_at};

@@ -19,6 +19,7 @@ pub(super) struct Snapshot {
     resident_bytes: Option<u64>,
     cpu_seconds: Option<f64>,
     fipa: Option<Counts>,
+    projection_lags: Vec<(String, u64)>,
 }
 
 impl Snapshot {
@@ -35,6 +36,7 @@ impl Snapshot {
             resident_bytes: resident_bytes(),
             cpu_seconds: cpu_seconds(),
             fipa: node.fipa_counts(),
+            projection_lags: node.projection_lags(),
         }
     }
 }
@@ -75,6 +77,20 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
             "swarm_fipa_total",
             "counter",
             "What the FIPA transport has done.",
+            &samples,
+        );
+    }
+
+    if !snapshot.projection_lags.is_empty() {
+        let samples: Vec<_> = snapshot
+            .projection_lags
+            .iter()
+            .map(|(name, lag)| (format!("projection=\"{name}\""), *lag as f64))
+            .collect();
+        family(
+            "swarm_projection_lag",
+            "gauge",
+            "How many positions of the journal are not in a projection's view yet.",
             &samples,
         );
     }

@@ -4,6 +4,7 @@ mod answer;
 mod counter;
 mod durable_counter;
 mod echo;
+mod event_counts;
 mod tasks;
 mod text;
 mod words;
@@ -11,6 +12,7 @@ mod words;
 pub use counter::Counter;
 pub use durable_counter::{Count, Counted, DurableCounter};
 pub use echo::Echo;
+pub use event_counts::{EventCounts, EventCountsView};
 pub use tasks::TASKS;
 pub use text::TextWorker;
 pub use words::{WordCount, WordCounter, count_words};
@@ -19,7 +21,7 @@ use crate::manifest::ConfigFault;
 use crate::node::Behaviours;
 use serde_json::Value;
 
-/// All behaviours of this module: `text`, `echo`, `counter` and `durable-counter`.
+/// All behaviours of this module: `text`, `echo`, `counter`, `durable-counter` and `event-counts`.
 #[must_use]
 pub fn builtin() -> Behaviours {
     Behaviours::new()
@@ -37,6 +39,14 @@ pub fn builtin() -> Behaviours {
             |config| {
                 known_keys(config, &[])?;
                 Ok(DurableCounter)
+            },
+        )
+        .with_projection(
+            "event-counts",
+            "counts the events in the node's journal, stream by stream",
+            |config| {
+                known_keys(config, &[])?;
+                Ok(EventCounts)
             },
         )
         .with("counter", "adds numbers; config: { first = 0 }", |config| {

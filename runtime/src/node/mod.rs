@@ -38,6 +38,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use swarm_actors::conversation::ConversationBook;
+use swarm_actors::durable::Durability;
 use swarm_actors::journal::{Journal, Seq};
 use swarm_actors::platform::{Platform, PlatformOptions};
 use swarm_actors::{System, SystemOptions};
@@ -335,7 +336,7 @@ impl Node {
         } = &*self.0;
         let manifest = self.manifest();
         tree::reserve(&manifest.root, behaviours).map_err(|bad| bad.to_string())?;
-        if tree::has_durable(&manifest.root, behaviours) {
+        if tree::needs_journal(&manifest.root, behaviours) {
             durable::open(behaviours, self.0.data.as_deref()).await?;
         }
         let draft = Draft::of(&manifest.root, behaviours, system, self.tools())
@@ -505,6 +506,13 @@ impl Node {
     pub fn journal(&self) -> Option<Arc<dyn Journal>> {
         let durability = self.0.behaviours.durability().get()?;
         Some(durability.journal().clone())
+    }
+
+    /// How far each projection is behind the journal, by name.
+    #[must_use]
+    pub fn projection_lags(&self) -> Vec<(String, u64)> {
+        let durability = self.0.behaviours.durability().get();
+        durability.map_or_else(Vec::new, Durability::lags)
     }
 
     /// The journal on disk that it has, where it has one: opened if it was not, and never made.

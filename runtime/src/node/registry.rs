@@ -6,6 +6,7 @@ use crate::manifest::component::{Class, Wasm};
 use crate::manifest::{
     self, BehaviourCatalogue, Code, ConfigFault, OnCrash, TurnDeadline, WhenFull,
 };
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -13,9 +14,10 @@ use swarm_actors::durable::{
     self, CodecError, Decider, Durability, DurableSpec, Form, RecoveryFailed, Stored,
 };
 use swarm_actors::journal::{Journal, Recorded, Seq, StreamName};
+use swarm_actors::projection::{Projection, ProjectionAgent};
 use swarm_actors::{Agent, AgentSpec, MailboxOptions, Placement, System};
 use swarm_journal::DiskJournal;
-use swarm_protocols::Name;
+use swarm_protocols::{AclMessage, Name, Performative};
 use swarm_supervisors::ChildSpec;
 use swarm_tools::Tools;
 
@@ -99,6 +101,11 @@ trait Factory: Send + Sync {
         false
     }
 
+    /// Whether its agents need the node's journal.
+    fn needs_journal(&self) -> bool {
+        self.is_durable()
+    }
+
     fn check(&self, config: &Value) -> Result<(), ConfigFault>;
 
     /// What reads the past of its agents; none when they have none.
@@ -154,6 +161,67 @@ struct Configured<F>(F);
 
 struct Durable<F>(F);
 
+struct Projected<F>(F);
+
+impl<F, P> Factory for Projected<F>
+where
+    F: Fn(&Value) -> Result<P, ConfigFault> + Send + Sync,
+    P: Projection + Clone,
+{
+    fn needs_journal(&self) -> bool {
+        true
+    }
+
+    fn check(&self, config: &Value) -> Result<(), ConfigFault> {
+        (self.0)(config).map(drop)
+    }
+
+    fn specs(
+        &self,
+        agent: &manifest::Agent,
+        system: &System,
+        durability: Option<&Durability>,
+    ) -> Result<Vec<ChildSpec>, ConfigFault> {
+        let projection = (self.0)(&agent.config)?;
+        let durability = durability.ok_or_else(no_journal)?.clone();
+        if agent.replicas.is_some() {
+            return Err(ConfigFault {
+                key: Some("replicas".to_owned()),
+                message: "a projection is one agent: replicas would save the same view".to_owned(),
+                suggestion: Some("leave it out".to_owned()),
+            });
+        }
+        // Names of streams begin with no slash but those of agents.
+        let name = agent.path.as_str().trim_start_matches('/').to_owned();
+        let make = move || {
+            ProjectionAgent::new(projection.clone(), &name, &durability).answering(tell_view)
+        };
+        Ok(specs_of(agent, "projection", make, system))
+    }
+}
+
+/// A view as JSON, to whoever asks.
+fn tell_view<V: Serialize>(view: &V, message: &AclMessage) -> AclMessage {
+    match message.performative {
+        Performative::Request | Performative::QueryRef => {
+            let mut answer = message.reply(Performative::Inform);
+            answer.language = Some("application/json".to_owned());
+            // A map with keys that are no text is all that JSON has no form for.
+            answer.content = serde_json::to_vec(view).ok();
+            answer
+        }
+        _ => message.reply(Performative::NotUnderstood),
+    }
+}
+
+fn no_journal() -> ConfigFault {
+    ConfigFault {
+        key: None,
+        message: "this node has no journal for a durable agent".to_owned(),
+        suggestion: Some("swarmctl up --data DIR".to_owned()),
+    }
+}
+
 impl<F, D> Factory for Durable<F>
 where
     F: Fn(&Value) -> Result<D, ConfigFault> + Send + Sync,
@@ -184,12 +252,7 @@ where
             suggestion: Some(suggestion.to_owned()),
         };
         let decider = (self.0)(&agent.config)?;
-        let durability = durability.ok_or_else(|| {
-            fault(
-                "this node has no journal for a durable agent",
-                "swarmctl up --data DIR",
-            )
-        })?;
+        let durability = durability.ok_or_else(no_journal)?;
         if agent.mailbox.when_full == WhenFull::DropOldest {
             return Err(fault(
                 "a durable agent's mailbox drops nothing",
@@ -341,20 +404,41 @@ impl Behaviours {
         self
     }
 
+    /// These and a projection `name` of the node's journal. `configure` gets the agent's `config` as for [`Behaviours::with`]. Its
+    /// agent answers a `request` or `query-ref` with the view as JSON.
+    #[must_use]
+    pub fn with_projection<F, P>(
+        mut self,
+        name: &'static str,
+        about: &'static str,
+        configure: F,
+    ) -> Self
+    where
+        F: Fn(&Value) -> Result<P, ConfigFault> + Send + Sync + 'static,
+        P: Projection + Clone,
+    {
+        let factory = Arc::new(Projected(configure));
+        self.known.insert(name, Known { about, factory });
+        self
+    }
+
+    /// Whether agents of that behaviour need the node's journal.
+    pub(super) fn needs_journal(&self, agent: &manifest::Agent) -> bool {
+        match &agent.code {
+            Code::Native(behaviour) => {
+                let known = self.known.get(behaviour.as_str());
+                known.is_some_and(|known| known.factory.needs_journal())
+            }
+            Code::Wasm(_) => false,
+        }
+    }
+
     /// The same for another node: with a journal of its own.
     pub(super) fn for_a_node(mut self) -> Self {
         self.durability = Arc::default();
         self.disk = Arc::default();
         self.opening = Arc::default();
         self
-    }
-
-    /// Whether agents of that behaviour are durable.
-    pub(super) fn has_durable(&self, agent: &manifest::Agent) -> bool {
-        match &agent.code {
-            Code::Native(behaviour) => BehaviourCatalogue::is_durable(self, behaviour.as_str()),
-            Code::Wasm(_) => false,
-        }
     }
 
     /// What reads the past of that behaviour's agents; none when they have none.

@@ -19,13 +19,13 @@ pub struct BadAgent {
     pub fault: ConfigFault,
 }
 
-/// Whether any agent of a tree is durable.
-pub(super) fn has_durable(supervisor: &Supervisor, behaviours: &Behaviours) -> bool {
+/// Whether any agent of a tree needs the node's journal.
+pub(super) fn needs_journal(supervisor: &Supervisor, behaviours: &Behaviours) -> bool {
     match &supervisor.children {
-        Children::Template { agent, .. } => behaviours.has_durable(agent),
+        Children::Template { agent, .. } => behaviours.needs_journal(agent),
         Children::Static(declared) => declared.iter().any(|child| match child {
-            Child::Agent(agent) => behaviours.has_durable(agent),
-            Child::Supervisor(inner) => has_durable(inner, behaviours),
+            Child::Agent(agent) => behaviours.needs_journal(agent),
+            Child::Supervisor(inner) => needs_journal(inner, behaviours),
         }),
     }
 }
