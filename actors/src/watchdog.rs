@@ -3,12 +3,14 @@
 //! stood still for long.
 
 use crate::agent::Agent;
+use crate::cell::core::CellCore;
 use crate::cell::{CONTROL_SLEEP, Cell};
 use crate::events::What;
 use crate::info::ActorState;
 use crate::reference::AnyCell;
 use crate::sync_plain::Mutex;
 use crate::system::WeakSystem;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -57,6 +59,33 @@ pub(crate) struct Progress {
 pub(crate) struct Lookouts {
     shells: Mutex<Vec<Lookout>>,
     full: Mutex<Vec<Weak<dyn AnyCell>>>,
+    inits: Mutex<Inits>,
+}
+
+/// The inits that are being polled right now: as many as there are workers at most.
+#[derive(Default)]
+struct Inits {
+    next: u64,
+    running: BTreeMap<u64, RunningInit>,
+}
+
+struct RunningInit {
+    cell: Weak<dyn AnyCell>,
+    since_ms: u64,
+    is_reported: bool,
+}
+
+/// An init's code is being polled while this lives.
+pub(crate) struct InitPoll<'a> {
+    lookouts: &'a Lookouts,
+    number: u64,
+}
+
+impl Drop for InitPoll<'_> {
+    fn drop(&mut self) {
+        let done = self.lookouts.inits.lock().running.remove(&self.number);
+        drop(done);
+    }
 }
 
 /// One shell, and what was seen of it last.
@@ -83,6 +112,46 @@ impl Lookouts {
     /// A mailbox is full, and was not since it was last half empty.
     pub(crate) fn add_full(&self, cell: Weak<dyn AnyCell>) {
         self.full.lock().push(cell);
+    }
+
+    /// The poll of an init's code begins. One that does not end is reported: its supervisor waits for it, as OTP's does, and no
+    /// runtime can take the thread away from it.
+    pub(crate) fn init_begins(&self, cell: Weak<dyn AnyCell>, now_ms: u64) -> InitPoll<'_> {
+        let mut inits = self.inits.lock();
+        let number = inits.next;
+        inits.next += 1;
+        inits.running.insert(
+            number,
+            RunningInit {
+                cell,
+                since_ms: now_ms,
+                is_reported: false,
+            },
+        );
+        InitPoll {
+            lookouts: self,
+            number,
+        }
+    }
+
+    fn look_at_inits(&self, now_ms: u64) {
+        let mut stuck = Vec::new();
+        for init in self.inits.lock().running.values_mut() {
+            let same_for = Duration::from_millis(now_ms.saturating_sub(init.since_ms));
+            if same_for >= STUCK_AFTER && !init.is_reported {
+                init.is_reported = true;
+                stuck.push((init.cell.clone(), same_for));
+            }
+        }
+        for (cell, same_for) in stuck {
+            if let Some(cell) = cell.upgrade() {
+                report(
+                    cell.core(),
+                    same_for,
+                    "an init holds its worker without yielding",
+                );
+            }
+        }
     }
 
     fn look_at_full(&self) {
@@ -114,6 +183,7 @@ impl Pass {
         self.at = 0;
         self.per_step = LOOKS_PER_STEP.max(self.shells.len() / STEPS_PER_PASS);
         lookouts.look_at_full();
+        lookouts.look_at_inits(system.now_ms());
     }
 
     fn step(&mut self, system: &crate::System) {
@@ -204,6 +274,12 @@ pub(crate) async fn run_task(system: WeakSystem, interval: Duration) {
     }
 }
 
+fn report(core: &CellCore, same_for: Duration, what: &str) {
+    let for_ms = u64::try_from(same_for.as_millis()).unwrap_or(u64::MAX);
+    core.system.event(Some(core), What::Stuck { for_ms });
+    tracing::warn!(path = %core.path, for_ms, "{what}");
+}
+
 /// What becomes of a shell that stands still. Whether it has been reported as stuck by now.
 pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, still: &Still<'_>) -> bool {
     let core = &cell.core;
@@ -233,9 +309,7 @@ pub(crate) fn look_at<A: Agent>(cell: &Cell<A>, still: &Still<'_>) -> bool {
         let report_after = deadline.map_or(STUCK_AFTER, |d| d.min(STUCK_AFTER));
         if same_for >= report_after && !is_reported {
             is_reported = true;
-            let for_ms = u64::try_from(same_for.as_millis()).unwrap_or(u64::MAX);
-            core.system.event(Some(core), What::Stuck { for_ms });
-            tracing::warn!(path = %core.path, for_ms, "a turn holds its worker without yielding");
+            report(core, same_for, "a turn holds its worker without yielding");
         }
         if deadline.is_some_and(|d| same_for >= d) {
             let reason = ExitReason::Limit(Limit::TurnTime);

@@ -305,6 +305,55 @@ async fn a_turn_that_never_awaits_is_reported_as_stuck_fenced_off_and_replaced()
     assert!(stuck, "it was reported");
 }
 
+/// Blocks in its init until it is let go.
+struct Slow(Arc<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>);
+
+impl Agent for Slow {
+    type Message = Count;
+
+    async fn init(&mut self, _: &mut Turn<'_, Self>) -> Result<Init, Failure> {
+        // A sender that is gone lets it go as well.
+        let _ = self.0.lock().expect("one at a time").recv();
+        Ok(Init::Ready)
+    }
+
+    async fn handle(&mut self, _: &mut Turn<'_, Self>, _: Count) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_init_that_does_not_yield_is_reported_once_and_goes_on() {
+    let mut options = SystemOptions::new(Name::new("test").expect("a name"), 1);
+    options.watchdog_interval = Duration::from_millis(20);
+    let system = System::new(options);
+    let (let_go, held) = std::sync::mpsc::channel();
+    let held = Arc::new(std::sync::Mutex::new(held));
+    let child = AgentSpec::new("slow", move || Slow(held.clone()))
+        .expect("a name")
+        .child(&system);
+    let starting = tokio::spawn(World::start(system.clone(), vec![child]));
+    let stuck = || {
+        let events = system.events().since(0, 1000);
+        let stuck = events
+            .iter()
+            .filter(|event| matches!(event.what, What::Stuck { for_ms } if for_ms >= 1000));
+        stuck.count()
+    };
+    let seen = async {
+        while stuck() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), seen)
+        .await
+        .expect("it is reported while it holds its worker");
+    let_go.send(()).expect("it waits");
+    let world = starting.await.expect("no panic");
+    assert!(world.agent("slow").any().is_alive());
+    assert_eq!(stuck(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_dedicated_agent_may_block_without_holding_a_worker() {
     let system = System::new(SystemOptions::new(Name::new("test").expect("a name"), 1));

@@ -131,6 +131,8 @@ impl<A: Agent> Attempt<A> {
         let mut init = std::pin::pin!(init);
         let ended = std::future::poll_fn(|cx| {
             let polled = {
+                let system = &cell.core.system;
+                let _seen = system.lookouts().init_begins(cell.weak(), system.now_ms());
                 let _guard = panics::Guard::enter();
                 init.as_mut().poll(cx)
             };
