@@ -157,7 +157,8 @@ impl DeadLetters {
         }
     }
 
-    pub(crate) fn bury(&self, at_ms: u64, corpse: Corpse) -> u64 {
+    /// Takes a letter in. Hands back its number, and the messages that had to go for it: their drop is the agents' code.
+    pub(crate) fn bury(&self, at_ms: u64, corpse: Corpse) -> (u64, Vec<Box<dyn Kept>>) {
         let mut store = self.store.lock();
         let id = store.next;
         store.next += 1;
@@ -167,7 +168,7 @@ impl DeadLetters {
             || (store.bytes + size > DEAD_LETTER_BYTES_MAX && !store.entries.is_empty())
         {
             store.evicted += 1;
-            evicted.extend(store.remove(0));
+            evicted.extend(store.remove(0).and_then(|entry| entry.kept));
         }
         store.bytes += size;
         store.entries.push_back(Entry {
@@ -185,10 +186,7 @@ impl DeadLetters {
             },
             kept: corpse.kept,
         });
-        drop(store);
-        // A kept message is user code when it is dropped: not under the lock.
-        drop(evicted);
-        id
+        (id, evicted)
     }
 
     /// All that are kept, oldest first.
@@ -310,13 +308,13 @@ mod tests {
     fn the_store_is_bounded_in_letters_and_in_bytes_and_the_oldest_go_first() {
         let store = DeadLetters::new(3);
         for _ in 0..5 {
-            store.bury(0, corpse(1));
+            let _ = store.bury(0, corpse(1));
         }
         let ids = |store: &DeadLetters| store.list().iter().map(|l| l.id).collect::<Vec<_>>();
         assert_eq!(ids(&store), vec![3, 4, 5]);
-        store.bury(0, corpse(DEAD_LETTER_BYTES_MAX));
+        let _ = store.bury(0, corpse(DEAD_LETTER_BYTES_MAX));
         assert_eq!(ids(&store), vec![6], "it leaves no room for others");
-        store.bury(0, corpse(1));
+        let _ = store.bury(0, corpse(1));
         assert_eq!(ids(&store), vec![7]);
         assert_eq!((store.total(), store.evicted()), (7, 6));
         assert!(store.purge(7) && !store.purge(7));

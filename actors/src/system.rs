@@ -793,7 +793,13 @@ impl System {
     pub(crate) fn bury(&self, corpse: Corpse) {
         let path = corpse.receiver.clone();
         let reason = corpse.cause.as_str();
-        let id = self.0.dead_letters.bury(self.wall_ms(), corpse);
+        let (id, evicted) = self.0.dead_letters.bury(self.wall_ms(), corpse);
+        if !evicted.is_empty() {
+            // Whoever buries may hold a cell's lock.
+            self.0
+                .runtime
+                .spawn(async move { crate::panics::drop_guarded(evicted) });
+        }
         self.publish(
             Some(path),
             None,

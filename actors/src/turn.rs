@@ -6,6 +6,7 @@ use crate::cell::Cell;
 use crate::gateway::{AclGateway, Route};
 use crate::letter::{Body, Extra, Given, Letter};
 use crate::outgoing::{OutAcl, OutCall, OutLetter, Outgoing};
+use crate::panics;
 use crate::reference::{AgentRef, AnyRef, SendError, SendOptions};
 use crate::signal::MonitorId;
 use crate::system::System;
@@ -63,6 +64,8 @@ pub(crate) enum Effect<M> {
 /// The buffer of a turn's effects.
 pub(crate) struct Effects<M> {
     pub(crate) list: Vec<Effect<M>>,
+    /// What cancelled timers would have brought. Its drop is the agent's code, so it waits until no lock is held.
+    pub(crate) cancelled: Vec<Scheduled<M>>,
     pub(crate) stop: Option<ExitReason>,
     pub(crate) is_over_limit: bool,
 }
@@ -71,8 +74,17 @@ impl<M> Effects<M> {
     pub(crate) fn new() -> Self {
         Self {
             list: Vec::new(),
+            cancelled: Vec::new(),
             stop: None,
             is_over_limit: false,
+        }
+    }
+
+    /// Drops what commits have cancelled. No lock may be held.
+    #[inline]
+    pub(crate) fn drop_cancelled(&mut self) {
+        if !self.cancelled.is_empty() {
+            panics::drop_guarded(std::mem::take(&mut self.cancelled));
         }
     }
 

@@ -354,6 +354,66 @@ async fn an_init_that_does_not_yield_is_reported_once_and_goes_on() {
     assert_eq!(stuck(), 1);
 }
 
+/// A message whose drop looks at the agent it was for, for which the runtime takes the cell's lock.
+struct Curious(Option<AnyRef>);
+
+impl Message for Curious {}
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        if let Some(agent) = &self.0 {
+            let _ = agent.detail();
+        }
+    }
+}
+
+/// Sets two timers with its first message and cancels them with the next.
+#[derive(Default)]
+struct Canceller(Vec<TimerId>);
+
+impl Agent for Canceller {
+    type Message = Curious;
+
+    async fn handle(&mut self, turn: &mut Turn<'_, Self>, _: Curious) -> Result<(), Failure> {
+        if self.0.is_empty() {
+            let agent = turn.me().any();
+            for after in [ms(1), SECOND * 10] {
+                let message = Curious(Some(agent.clone()));
+                self.0.push(turn.schedule(after, message)?);
+            }
+        } else {
+            for timer in &self.0 {
+                turn.cancel(*timer);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_timers_messages_are_dropped_without_the_cells_lock() {
+    let system = system();
+    let child = AgentSpec::new("a", Canceller::default)
+        .expect("a name")
+        .child(&system);
+    let world = World::start(system, vec![child]).await;
+    let path = swarm_protocols::Path::new("/a").expect("a path");
+    let a: AgentRef<Curious> = world.system.lookup_typed(&path).expect("it is there");
+    a.send(Curious(None)).await.expect("taken");
+    until("the timers are set", || a.any().info().turns == 1).await;
+    a.any().pause();
+    a.send(Curious(None)).await.expect("taken");
+    // One of them fires; its message waits behind the one that cancels it.
+    tokio::time::sleep(ms(5)).await;
+    a.any().resume();
+    until("both are dropped", || {
+        let detail = a.any().detail();
+        (detail.info.mailbox, detail.timers) == (0, 0)
+    })
+    .await;
+    assert_eq!(a.any().info().turns, 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_dedicated_agent_may_block_without_holding_a_worker() {
     let system = System::new(SystemOptions::new(Name::new("test").expect("a name"), 1));

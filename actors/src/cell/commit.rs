@@ -6,7 +6,10 @@ impl<A: Agent> Cell<A> {
     /// Commits a turn's effects: the one place where they begin to be real. Those that can be delivered at once are; from
     /// the first that can't, the rest waits in the outgoing queue.
     pub(crate) fn commit(&self, seat: &mut Seat<A>, effects: &mut Effects<A::Message>) {
-        for effect in effects.list.drain(..) {
+        let Effects {
+            list, cancelled, ..
+        } = effects;
+        for effect in list.drain(..) {
             match effect {
                 Effect::Send(to, message, extra) => self.commit_send(seat, to, message, extra),
                 Effect::Answer(answer) => {
@@ -22,7 +25,7 @@ impl<A: Agent> Cell<A> {
                         seat.outgoing.push_back(out);
                     }
                 }
-                other => self.apply(seat, other),
+                other => self.apply(seat, other, cancelled),
             }
         }
     }
@@ -57,7 +60,12 @@ impl<A: Agent> Cell<A> {
         }
     }
 
-    fn apply(&self, seat: &mut Seat<A>, effect: Effect<A::Message>) {
+    fn apply(
+        &self,
+        seat: &mut Seat<A>,
+        effect: Effect<A::Message>,
+        cancelled: &mut Vec<Scheduled<A::Message>>,
+    ) {
         let core = &self.core;
         let Some(me) = self.reference() else {
             return;
@@ -148,6 +156,7 @@ impl<A: Agent> Cell<A> {
                 rare.fired.remove(&id);
                 if let Some(armed) = rare.timers.remove(&id) {
                     core.system.timers().disarm(armed.at, id);
+                    cancelled.push(armed.what);
                 }
             }
             Effect::Stash(mut letter) => {
@@ -185,6 +194,8 @@ impl<A: Agent> Cell<A> {
         let mut seat = self.seat.lock();
         if seat.epoch == epoch {
             self.commit(&mut seat, effects);
+            drop(seat);
+            effects.drop_cancelled();
             true
         } else {
             drop(seat);

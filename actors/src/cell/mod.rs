@@ -7,7 +7,7 @@
 //!
 //! Lock order: seat, then groups, then one of (any inbox, bonds, names, timers, dead letters, events, an ask's place, the
 //! watchdog's list). Nothing takes a seat's lock while it holds another lock, except by `try_lock` (drop-oldest); attaching a shell takes none of the cell's locks.
-//! No code of the agent's runs under any of them, hooks and the drops of cancelled timers' messages excepted.
+//! No code of the agent's runs under any of them, hooks excepted.
 
 mod any;
 mod bury;

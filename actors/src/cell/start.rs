@@ -237,6 +237,7 @@ impl<A: Agent> Attempt<A> {
             cell.mailbox().release(&seat.ready, is_eager)
         };
         drop(seat);
+        effects.drop_cancelled();
         core.system.event(Some(core), What::Started);
         if pid.incarnation > Incarnation(1) {
             core.announce_restart();

@@ -99,7 +99,12 @@ async fn live<A: Agent>(
     work: &mut Work<A::Message>,
 ) -> bool {
     loop {
-        match poll_fn(|cx| next_step(cell, epoch, work, cx)).await {
+        let step = poll_fn(|cx| {
+            let step = next_step(cell, epoch, work, cx);
+            work.effects.drop_cancelled();
+            step
+        });
+        match step.await {
             Step::Turn => {
                 let Some(behaviour) = &mut agent.0 else {
                     return true;

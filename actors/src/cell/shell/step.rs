@@ -11,6 +11,7 @@ use crate::letter::{Body, Given, Letter, LetterKind, Sender};
 use crate::mailbox::Registered;
 use crate::panics;
 use crate::recorder::FlightRecord;
+use crate::timers::Scheduled;
 use crate::turn::Effects;
 use crate::watchdog::Progress;
 use std::sync::Arc;
@@ -202,7 +203,12 @@ fn begin<A: Agent>(
     work: &mut Work<A::Message>,
 ) -> bool {
     match &letter.body {
-        Body::Timer(id, _) if !seat.rare().fired.remove(id) => return false,
+        Body::Timer(id, _) if !seat.rare().fired.remove(id) => {
+            if let Body::Timer(_, message) = letter.body {
+                work.effects.cancelled.push(Scheduled::Once(message));
+            }
+            return false;
+        }
         Body::Signal(life, _) if *life != cell.core.pid().incarnation => return false,
         Body::Message(_) | Body::Acl(_) | Body::Timer(..) | Body::Signal(..) => {}
     }
