@@ -202,6 +202,10 @@ pub(crate) enum Language {
     /// Rust
     #[default]
     Rust,
+    /// JavaScript, by componentize-qjs
+    Js,
+    /// Python, by componentize-py
+    Python,
 }
 
 #[derive(Debug, Subcommand)]

@@ -272,6 +272,158 @@ fn a_grant_of_a_tool_with_arguments_that_it_does_not_take_is_a_mistake_with_its_
     }
 }
 
+/// `count` jobs that count words, some of them beyond ASCII.
+fn jobs(count: usize) -> String {
+    let mut jobs = String::new();
+    for id in 0..count {
+        let input = "wörd 日本 🎉\n".repeat(id % 20);
+        writeln!(
+            jobs,
+            "{}",
+            json!({"id": id, "task": "word-count", "input": input})
+        )
+        .expect("a String takes all text");
+    }
+    jobs
+}
+
+#[test]
+fn workers_in_three_languages_share_the_work_and_their_counts_agree_under_chaos() {
+    let folder = folder();
+    let jobs = file(&folder, "jobs.jsonl", &jobs(600));
+    let manifest = at("examples/dispatch/languages.toml");
+    let said = run(&[
+        "dispatch",
+        &jobs,
+        "--to",
+        "workers",
+        "--manifest",
+        &manifest,
+        "--chaos",
+        "20/s",
+        "--seed",
+        "1",
+        "--verify",
+    ])
+    .expect(0);
+    let results = said.lines();
+    assert_eq!(results.len(), 600);
+    for kind in ["native", "rust", "js"] {
+        let is_by = |result: &&Value| result["worker"].as_str().is_some_and(|w| w.contains(kind));
+        assert!(results.iter().filter(is_by).count() > 10, "{kind}");
+    }
+    assert!(
+        said.stderr.contains("equal: all 600 counts agree"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn a_guest_in_javascript_that_loops_or_eats_costs_its_own_jobs_and_no_other() {
+    let folder = folder();
+    let manifest = format!(
+        "[supervisor.\"/\"]\nintensity = 100000\nperiod = \"1s\"\n\
+         [agent.\"/guest\"]\nwasm = {:?}\nclass = \"interpreter\"\nreplicas = 2\ngroups = [\"workers\"]\n\
+         grants = {{ messaging = {{}} }}\nlimits = {{ memory = \"32MiB\", turn_cpu = \"2s\" }}\n",
+        at("examples/guests/word-count-js/word-count.wasm")
+    );
+    let manifest = file(&folder, "swarm.toml", &manifest);
+    let bad = r#"{"id":"loop","task":"loop"}
+{"id":"eat","task":"eat-memory"}
+{"id":"odd","task":"no-such-task"}
+"#;
+    let arguments = [
+        "dispatch",
+        "-",
+        "--to",
+        "workers",
+        "--manifest",
+        &manifest,
+        "--attempts",
+        "2",
+    ];
+    let said = run_with_stdin(&arguments, &format!("{bad}{}", jobs(60))).expect(8);
+    let results = said.lines();
+    assert_eq!(results.len(), 63);
+    for result in &results {
+        assert_eq!(result["ok"], !result["id"].is_string(), "{result}");
+    }
+    let why = |id: &str| {
+        let result = results.iter().find(|result| result["id"] == id);
+        result.expect("each job has a result").to_string()
+    };
+    assert!(why("loop").contains("limit(cpu)"), "{}", why("loop"));
+    assert!(why("odd").contains("unknown task"), "{}", why("odd"));
+}
+
+/// A tool that makes components of another language: from the variable, or from the path. None, with a word about it, if
+/// there is none.
+fn tool(variable: &str, program: &str) -> Option<String> {
+    let tool = std::env::var(variable).unwrap_or_else(|_| program.to_owned());
+    let is_there = std::process::Command::new(&tool)
+        .arg("--help")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !is_there {
+        eprintln!("skipped: there is no {program} (docs/wasm.md; {variable} names it)");
+    }
+    is_there.then_some(tool)
+}
+
+#[test]
+fn a_new_agent_in_javascript_or_python_builds_and_answers() {
+    let folder = folder();
+    for (language, variable, program, arguments) in [
+        (
+            "js",
+            "SWARM_COMPONENTIZE_QJS",
+            "componentize-qjs",
+            "--sync --stub-wasi --wit wit --js agent.js -o teller.wasm",
+        ),
+        (
+            "python",
+            "SWARM_COMPONENTIZE_PY",
+            "componentize-py",
+            "-d wit -w agent componentize --stub-wasi agent -o teller.wasm",
+        ),
+    ] {
+        let project = folder.path().join(language);
+        let to = project.display().to_string();
+        run(&[
+            "new", "agent", "teller", "--lang", language, "--folder", &to,
+        ])
+        .expect(0);
+        let readme = std::fs::read_to_string(project.join("README.md")).unwrap();
+        assert!(readme.contains(arguments), "{readme}");
+        let Some(tool) = tool(variable, program) else {
+            continue;
+        };
+        let built = std::process::Command::new(tool)
+            .args(arguments.split(' '))
+            .current_dir(&project)
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{built:?}");
+        let component = project.join("teller.wasm").display().to_string();
+        let said = run(&["wasm", "inspect", &component, "-o", "json"]);
+        assert_eq!(said.expect(0).json()["needs"], json!(["messaging = {}"]));
+        if language == "python" && cfg!(debug_assertions) {
+            // 18 MB are beyond what a compiler built without optimisation does within its bound.
+            continue;
+        }
+        let node = Node::up(&[&project.join("swarm.toml").display().to_string()]);
+        for expected in ["(1)", "(2)"] {
+            let said = node.run(&["actor", "call", "/agent", "hello", "--text"]);
+            let said = said.expect(0).stdout;
+            let is_right = said.contains("hello") && said.contains(expected);
+            assert!(is_right, "{language}: {said}");
+        }
+    }
+}
+
 #[test]
 fn a_new_agent_is_a_whole_project_and_nothing_is_overwritten() {
     let folder = folder();

@@ -51,7 +51,8 @@ impl Capacity {
     #[must_use]
     pub fn with(class: Class, max_map_count: Option<u64>) -> Self {
         let by_space: u64 = match class {
-            Class::Default | Class::Interpreter => 28_000,
+            Class::Default => 28_000,
+            Class::Interpreter => 28_000 / u64::from(crate::class::INTERPRETER_MEMORIES),
             Class::Compact => 1_000_000,
         };
         let by_mappings = max_map_count.map_or(u64::MAX, |limit| {

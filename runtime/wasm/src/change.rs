@@ -43,6 +43,10 @@ impl GuestAgent {
         probation: u32,
         trial: Option<Arc<Trial>>,
     ) -> Result<Result<Upgraded, UpgradeError>, Failure> {
+        if trial.as_ref().is_some_and(|trial| trial.is_given_up()) {
+            let late = "the order came too late".to_owned();
+            return Ok(Err(UpgradeError::NoAnswer(late)));
+        }
         let exchanged = match self.exchange(turn, &component).await? {
             Ok(exchanged) => exchanged,
             Err(error) => return Ok(Err(error)),

@@ -26,8 +26,14 @@ const WASM_STACK_BYTES: usize = 128 << 10;
 const INTERPRETER_FIBER_STACK_BYTES: usize = 1 << 20;
 const INTERPRETER_WASM_STACK_BYTES: usize = 512 << 10;
 
+/// Linear memories of one agent that brings an interpreter: componentize-qjs makes three, its own and those of the parts that
+/// stand for WASI.
+pub(crate) const INTERPRETER_MEMORIES: u32 = 4;
+
 /// Mappings that one agent adds to the process: two or three for its memory and two for its call stack.
 pub(crate) const MAPPINGS_PER_AGENT: u64 = 6;
+/// The same with as many memories as an interpreter may have.
+pub(crate) const MAPPINGS_PER_INTERPRETER_AGENT: u64 = 12;
 /// A compact agent's memory merges with its neighbours'.
 pub(crate) const MAPPINGS_PER_COMPACT_AGENT: u64 = 2;
 
@@ -57,7 +63,8 @@ impl Class {
 
     pub(crate) fn mappings_per_agent(self) -> u64 {
         match self {
-            Self::Default | Self::Interpreter => MAPPINGS_PER_AGENT,
+            Self::Default => MAPPINGS_PER_AGENT,
+            Self::Interpreter => MAPPINGS_PER_INTERPRETER_AGENT,
             Self::Compact => MAPPINGS_PER_COMPACT_AGENT,
         }
     }
@@ -110,7 +117,7 @@ impl Class {
         // nest components.
         let (instances, tables, memories, elements) = match self {
             Self::Default | Self::Compact => (8, 4, 1, 4096),
-            Self::Interpreter => (64, 16, 2, 65_536),
+            Self::Interpreter => (64, 16, INTERPRETER_MEMORIES, 65_536),
         };
         pool.total_component_instances(agents)
             .total_core_instances(agents.saturating_mul(instances))

@@ -67,7 +67,7 @@ impl Trial {
         if !self.has_begun.swap(true, Relaxed) {
             return true;
         }
-        if self.is_given_up.load(Relaxed) {
+        if self.is_given_up() {
             return false;
         }
         let is_within = self.restarts.fetch_add(1, Relaxed) < self.restarts_max;
@@ -79,6 +79,10 @@ impl Trial {
 
     pub(crate) fn give_up(&self) {
         self.is_given_up.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Relaxed)
     }
 
     pub(crate) fn rolled_back(&self) {

@@ -265,6 +265,23 @@ async fn a_canary_that_is_slow_is_taken_back_with_what_it_has_added_meanwhile() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_paused_agent_waits_for_its_new_code_and_an_abort_reaches_it_too() {
+    let tallies = Tallies::start(1, "{}").await;
+    let agent = tallies.agent(1);
+    agent.pause();
+    let id = tallies.begin(1, rules(Strategy::Canary)).unwrap().id;
+    tallies.guests.until(|| agent.mailbox_depth() == 1).await;
+    let deployments = tallies.deployments.clone();
+    let aborting = tokio::spawn(async move { deployments.abort(id).await });
+    let taking_back = |report: &Report| matches!(report.phase, Phase::TakingBack(_));
+    tallies.until(id, 0, ADD, taking_back).await;
+    agent.resume();
+    let report = aborting.await.unwrap().unwrap();
+    assert_eq!(report.agents[0].1, Place::Back);
+    assert_eq!(tallies.version(1).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_is_compared_and_has_no_effect() {
     let tallies = Tallies::start(1, "{}").await;
     tallies.ask(1, r#"{"add":3}"#).await;

@@ -181,8 +181,12 @@ async fn refused_at_start(config: &str) -> String {
         turn_cpu: Duration::from_millis(50),
         ..Limits::default()
     };
+    refused_at_start_with(Class::Default, config, limits).await
+}
+
+async fn refused_at_start_with(class: Class, config: &str, limits: Limits) -> String {
     let component = host()
-        .load(&component(), Class::Default, &Grants::all(), &limits)
+        .load(&component(), class, &Grants::all(), &limits)
         .unwrap();
     let system = System::new(SystemOptions::new(Name::new("n").unwrap(), 1));
     let plan = Plan::new(component, config.to_owned(), Grants::all(), limits);
@@ -218,21 +222,41 @@ fn held() -> (usize, usize) {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_lives_one_after_the_other_leave_nothing_behind() {
-    let guests = Guests::start(Class::Default, Grants::all(), Limits::default()).await;
-    let crash = async |times: usize| {
-        for _ in 0..times {
-            let down = guests.agent().monitor();
-            guests.agent().send_acl(order("trap", "")).await.unwrap();
-            down.await.unwrap();
-            guests.counts_words().await;
-        }
-    };
-    crash(50).await;
-    let before = held();
-    crash(500).await;
-    let after = held();
-    assert!(after.0 <= before.0 + 50, "mappings: {before:?} {after:?}");
-    assert!(after.1 <= before.1 + 10, "files: {before:?} {after:?}");
+    for class in Class::ALL {
+        let guests = Guests::start(class, Grants::all(), Limits::of(class)).await;
+        let crash = async |times: usize| {
+            for _ in 0..times {
+                let down = guests.agent().monitor();
+                guests.agent().send_acl(order("trap", "")).await.unwrap();
+                down.await.unwrap();
+                guests.counts_words().await;
+            }
+        };
+        crash(50).await;
+        let before = held();
+        crash(500).await;
+        let after = held();
+        assert!(
+            after.0 <= before.0 + 50,
+            "{class}: mappings: {before:?} {after:?}"
+        );
+        assert!(
+            after.1 <= before.1 + 10,
+            "{class}: files: {before:?} {after:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_whose_tables_are_larger_than_its_limit_does_not_start() {
+    for class in Class::ALL {
+        let limits = Limits {
+            table_elements: 2,
+            ..Limits::of(class)
+        };
+        let why = refused_at_start_with(class, "{}", limits).await;
+        assert!(why.contains("Limit(Table)"), "{class}: {why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -206,6 +206,44 @@ async fn asking_for_what_is_denied_without_end_ends_that_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_inputs_and_keys_are_refused_and_stay_text() {
+    let office = usual().await;
+    let long = "a".repeat(100_000);
+    let nested = "[".repeat(10_000);
+    for name in [
+        "",
+        "/",
+        "a\u{1b}[31m\n",
+        "*",
+        "../../etc",
+        "count\u{0}",
+        &long,
+    ] {
+        let (act, _) = office.ask(json!({"tool": name, "input": {}})).await;
+        assert_eq!(act, Performative::Failure, "{name:?}");
+    }
+    for key in ["", &long] {
+        let call = json!({"tool": "count", "input": {}, "key": key});
+        assert_eq!(office.ask(call).await.0, Performative::Failure, "{key:?}");
+    }
+    for input in [json!(nested), json!(long), json!(null), json!([1])] {
+        let call = json!({"tool": "count", "input": input});
+        assert_eq!(office.ask(call).await.0, Performative::Failure);
+    }
+    assert_eq!(office.counting.0.load(Ordering::SeqCst), 0);
+    for (_, tool, _) in office.recorded() {
+        assert!(
+            !tool.contains(char::is_control) && tool.len() < 1000,
+            "{tool:?}"
+        );
+    }
+    // And it goes on.
+    let call = json!({"tool": "count", "input": {"n": 1}});
+    assert_eq!(office.ask(call).await, (Performative::Inform, json!(1)));
+    assert_eq!(office.guests.agent().incarnation().0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn calls_count_as_messages_out() {
     let limits = Limits {
         sends_per_second: 10,

@@ -47,6 +47,40 @@ const RUST: [Template; 14] = [
     ("swarm-guest/src/testkit.rs", guest!("src/testkit.rs")),
 ];
 
+/// The contract, as guests of other languages have it: a world of their own, and the package beside it.
+const WORLD: Template = (
+    "wit/world.wit",
+    include_str!("../../templates/wit/world.wit"),
+);
+const CONTRACT: Template = (
+    "wit/deps/agent/agent.wit",
+    include_str!("../../../../actors/wit/agent.wit"),
+);
+
+const JS: [Template; 6] = [
+    ("agent.js", include_str!("../../templates/js/agent.js")),
+    (".gitignore", "node_modules\n*.wasm\n"),
+    ("README.md", include_str!("../../templates/js/README.md")),
+    ("swarm.toml", include_str!("../../templates/js/swarm.toml")),
+    WORLD,
+    CONTRACT,
+];
+
+const PYTHON: [Template; 6] = [
+    ("agent.py", include_str!("../../templates/python/agent.py")),
+    (".gitignore", "__pycache__\n*.wasm\n"),
+    (
+        "README.md",
+        include_str!("../../templates/python/README.md"),
+    ),
+    (
+        "swarm.toml",
+        include_str!("../../templates/python/swarm.toml"),
+    ),
+    WORLD,
+    CONTRACT,
+];
+
 #[derive(Serialize)]
 struct Made {
     folder: String,
@@ -66,8 +100,10 @@ pub(crate) fn run(output: Output, command: &cli::New) -> Result<ExitStatus, Stop
         )
         .into());
     };
-    let templates = match agent.lang {
+    let templates: &[Template] = match agent.lang {
         cli::Language::Rust => &RUST,
+        cli::Language::Js => &JS,
+        cli::Language::Python => &PYTHON,
     };
     let folder = agent.folder.clone().unwrap_or_else(|| name.as_str().into());
     if folder.exists() {

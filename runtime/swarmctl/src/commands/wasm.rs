@@ -47,7 +47,7 @@ struct Shown {
 
 impl Shown {
     fn of(file: &Path, inspection: &Inspection) -> Self {
-        let needs = match Grants::default().check(inspection) {
+        let mut needs: Vec<String> = match Grants::default().check(inspection) {
             Ok(()) => Vec::new(),
             Err(excess) => excess
                 .missing
@@ -55,6 +55,8 @@ impl Shown {
                 .map(|missing| missing.grant)
                 .collect(),
         };
+        // The imports are sorted, and with them what they need.
+        needs.dedup();
         Self {
             file: file.display().to_string(),
             digest: inspection.digest.to_string(),

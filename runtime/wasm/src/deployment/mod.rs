@@ -314,8 +314,13 @@ async fn perform(
 ) -> Result<(), UpgradeError> {
     let verdict = match action {
         Action::Change(_) => {
-            let (component, trial) = (component.clone(), Some(trial));
-            let upgraded = upgrade_held(agent, component, probation, trial, OBEY_WITHIN).await;
+            let (component, held) = (component.clone(), Some(trial.clone()));
+            let upgraded = upgrade_held(agent, component, probation, held, OBEY_WITHIN).await;
+            if let Err(UpgradeError::NoAnswer(_)) = &upgraded {
+                // The order still waits in its mailbox, or is being obeyed: it is void, or undone by what comes behind it.
+                trial.give_up();
+                let _ = settle(agent, Verdict::Back, OBEY_WITHIN).await;
+            }
             return upgraded.map(drop);
         }
         Action::Follow(_) => Verdict::Follow(component.clone(), trial.clone()),
