@@ -493,6 +493,7 @@ impl Agent for ProtocolActor {
         message: Arc<AclMessage>,
     ) -> Result<(), Failure> {
         self.begin_turn();
+        let message = self.placed(turn, message);
         let known = message.conversation_id.as_ref().and_then(|id| {
             let records = self.table().records.lock();
             if records.knows(id) {

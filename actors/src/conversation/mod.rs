@@ -24,6 +24,7 @@ mod book;
 mod carry;
 mod deaths;
 mod message;
+mod nodes;
 mod record;
 mod speaker;
 mod spec;

@@ -6,3 +6,4 @@ mod bounds;
 mod contract;
 mod crashes;
 mod looking;
+mod nodes;

@@ -229,6 +229,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/nodes/rtt", get(verbs::rtt)),
         ("/v1/nodes/reachability", get(verbs::reachability)),
         ("/v1/nodes/evict", post(verbs::evict)),
+        ("/v1/nodes/chaos", post(verbs::chaos)),
         ("/v1/keys/rotate", post(verbs::rotate)),
         ("/v1/drain", post(verbs::drain)),
         ("/v1/leave", post(nodes::leave)),

@@ -2,6 +2,7 @@
 
 use super::attend::Attended;
 use super::certificates::{self, Renewal};
+use super::cut::{Switch, Switched};
 use super::descriptions::Descriptions;
 use super::desk::{self, Desk, MembershipLinks};
 use super::directory::{self, Directory};
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use swarm_actors::platform::Platform;
@@ -186,6 +188,8 @@ pub(super) struct Inner {
     pub(super) descriptions: Descriptions,
     pub(super) comparing: Arc<Comparing>,
     expelled: watch::Sender<Option<Expelled>>,
+    pub(super) switch: Switch,
+    pub(super) allows_faults: AtomicBool,
     address: SocketAddr,
     running: Mutex<Option<Gossip>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -311,13 +315,17 @@ impl Cluster {
                 address: listen,
                 cause,
             })?;
+        let switch = Switch::default();
         let (desk, inbox) = Desk::new();
         let transport = AgentTransport::new();
         let seed = fastrand::u64(..);
         let links = Links::start(LinksOptions {
             me: me.clone(),
             cluster: kept.cluster,
-            network: Arc::new(network),
+            network: Arc::new(Switched {
+                inner: network,
+                switch: switch.clone(),
+            }),
             handler: Arc::new(AgentHandler::new(system.downgrade(), desk.clone())),
             seed,
             tuning: Tuning::default(),
@@ -336,7 +344,10 @@ impl Cluster {
                 parameters: Profile::default().parameters(),
                 seed,
                 keys: ring_of(&kept)?,
-                datagrams: Arc::new(udp),
+                datagrams: Arc::new(Switched {
+                    inner: udp,
+                    switch: switch.clone(),
+                }),
                 links: membership_links,
             },
             &Handle::current(),
@@ -359,6 +370,8 @@ impl Cluster {
             descriptions: Descriptions::default(),
             comparing: Arc::default(),
             expelled: watch::Sender::new(None),
+            switch,
+            allows_faults: AtomicBool::new(false),
             address,
             running: Mutex::new(Some(gossip)),
             tasks: Mutex::new(Vec::new()),

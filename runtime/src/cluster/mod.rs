@@ -9,9 +9,11 @@
 mod admission;
 mod attend;
 mod certificates;
+mod cut;
 mod descriptions;
 mod desk;
 mod directory;
+mod faults;
 mod kept;
 mod ledger;
 mod member;
@@ -21,6 +23,7 @@ mod requests;
 mod verbs;
 
 pub(crate) use attend::Said;
+pub use faults::{FAULT_LIMIT, NodeFault, NodeFaultError};
 pub use kept::KeptError;
 pub use member::{Cluster, ClusterError, ClusterOptions, Expelled, Joined, Member, Way};
 pub use requests::{Answered, Answerer, Forwarded, REQUEST_BYTES_MAX, RequestError};

@@ -2,6 +2,7 @@
 //! somebody in.
 
 use super::admission;
+use super::faults::{self, NodeFault};
 use super::ledger::Ledger;
 use super::member::Inner;
 use super::replicate;
@@ -29,6 +30,8 @@ pub(super) const MEASURE: &str = "cluster:measure";
 pub(super) const SPEND: &str = "cluster:spend";
 /// Decide on somebody who wants to join at a member that cannot.
 pub(super) const ADMIT: &str = "cluster:admit";
+/// Suffer a fault.
+pub(super) const SUFFER: &str = "cluster:suffer";
 /// How many agents one order is about at most.
 pub(super) const PATHS_MAX: usize = 4096;
 
@@ -86,6 +89,10 @@ pub(super) async fn carry_out(member: &Arc<Inner>, from: &NodeId, order: &Forwar
         MEASURE => done(&verbs::measure(member).await),
         SPEND => match read::<TokenId>(&order.body) {
             Some(token) => done(&admission::spend_here(member, token)),
+            None => refused(400),
+        },
+        SUFFER => match read::<NodeFault>(&order.body) {
+            Some(fault) => done(&faults::suffer(member, fault)),
             None => refused(400),
         },
         ADMIT => match read::<JoinRequest>(&order.body) {

@@ -509,6 +509,9 @@ pub(crate) struct NodeFlags {
     /// The node's name [env: SWARM_NAME]
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Let the node suffer node-kill, cut and pause of chaos run
+    #[arg(long)]
+    pub(crate) allow_chaos: bool,
     /// A label of the node, for placement; may be given several times [env: SWARM_LABELS]
     #[arg(long = "label", value_name = "NAME=VALUE")]
     pub(crate) labels: Vec<String>,
@@ -1084,8 +1087,8 @@ pub(crate) enum Chaos {
 
 #[derive(Debug, Args)]
 pub(crate) struct ChaosRun {
-    /// A path, or the name of a group
-    #[arg(long, value_name = "PATH|GROUP")]
+    /// A path, or the name of a group; for node-kill, cut and pause the name of a node that was started with --allow-chaos
+    #[arg(long, value_name = "PATH|GROUP|NODE")]
     pub(crate) target: String,
     /// What is done to a victim
     #[arg(long, value_enum)]
@@ -1116,6 +1119,12 @@ pub(crate) enum Fault {
     Slow,
     /// Fill its mailbox
     Full,
+    /// End the process of a node (--target NODE) without a word
+    NodeKill,
+    /// A node's links and gossip carry nothing
+    Cut,
+    /// A node's process stands still
+    Pause,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -230,3 +230,91 @@ fn a_node_that_is_drained_finishes_what_it_has_and_gets_nothing_new() {
     let nodes = nodes_of(n1.run(&["dispatch", &jobs, "--to", "workers"]).expect(0));
     assert!(nodes.iter().all(|node| node == "n1"));
 }
+
+#[test]
+fn nodes_suffer_on_purpose_only_what_they_allow() {
+    let n1 = first();
+    let token = text(&n1.ready["join"], "token").to_owned();
+    let join = |called: &str, more: &[&str]| {
+        let named = ["--name", called, "--token", &token, &address(&n1)];
+        Node::start("join", &[&LISTEN[..], more, &named].concat())
+    };
+    let (n2, n3) = (join("n2", &["--allow-chaos"]), join("n3", &[]));
+    eventually(|| state(&n2, "n3"), |state| state == "alive");
+    let chaos = |fault: &str, node: &str, time: &str| {
+        let run = ["--yes", "chaos", "run", "-o", "json", "--fault", fault];
+        n1.run(&[&run[..], &["--target", node, "--for", time]].concat())
+    };
+    let failure = chaos("pause", "n3", "1s").expect(6).failure();
+    assert_eq!(failure["code"], "chaos-not-allowed");
+    let failure = chaos("cut", "n9", "1s").expect(3).failure();
+    assert_eq!(failure["code"], "no-such-node");
+    // Long enough to be seen by both sides, and over before anybody is down.
+    let rtt = |to: &str| {
+        let routes = n1.run(&["node", "rtt", "-o", "json"]).expect(0).json();
+        let routes = routes.as_array().expect("an array").clone();
+        let route = routes.into_iter().find(|route| route["to"] == to);
+        route.is_some_and(|route| route["rtt_us"].is_u64())
+    };
+    for fault in ["cut", "pause"] {
+        eventually(|| rtt("n2"), |answers| *answers);
+        std::thread::scope(|scope| {
+            let run = scope.spawn({
+                let url = n1.url.clone();
+                move || {
+                    let run = ["--node", &url, "--yes", "chaos", "run", "--fault", fault];
+                    common::run(&[&run[..], &["--target", "n2", "--for", "4s"]].concat())
+                }
+            });
+            eventually(|| rtt("n2"), |answers| !answers);
+            assert!(rtt("n3"), "only n2 is cut");
+            run.join().expect("does not panic").expect(0);
+        });
+        eventually(|| state(&n1, "n2"), |state| state == "alive");
+    }
+    chaos("node-kill", "n2", "1s").expect(0);
+    eventually(|| state(&n1, "n2"), |state| state == "down");
+    drop((n2, n3));
+}
+
+#[test]
+fn each_failure_of_joining_has_its_own_word_within_five_seconds() {
+    let n1 = first();
+    let token = text(&n1.ready["join"], "token").to_owned();
+    let within = |said: &dyn Fn() -> Said, status: i32, code: &str| {
+        let began = std::time::Instant::now();
+        let said = said().expect(status);
+        assert_eq!(said.failure()["code"], code, "{said:?}");
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(5),
+            "{code}"
+        );
+    };
+    // Something that takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let silent_at = silent.local_addr().expect("is bound").to_string();
+    let data = folder();
+    within(
+        &|| try_join("n2", &token, &silent_at, data.path()),
+        5,
+        "join-timeout",
+    );
+    // Another secret, everything else the same.
+    let wrong = {
+        let other = Node::up(&[&LISTEN[..], &["--name", "o1"]].concat());
+        text(&other.ready["join"], "token").to_owned()
+    };
+    within(
+        &|| try_join("n2", &wrong, &address(&n1), data.path()),
+        6,
+        "join-other-cluster",
+    );
+    // The folder of a node of another name.
+    let n2 = join(&n1, "n2");
+    within(
+        &|| try_join("n2", &token, &address(&n1), data.path()),
+        6,
+        "name-taken",
+    );
+    drop(n2);
+}

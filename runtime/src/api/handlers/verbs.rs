@@ -5,10 +5,10 @@ use crate::api::fault::Fault;
 use crate::api::input::{JsonBody, NoBody};
 use crate::api::server::Api;
 use crate::api::types::{
-    DrainAnswer, DrainRequest, EvictAnswer, EvictRequest, ReachabilityAnswer, RotateAnswer,
-    RouteSummary, RttAnswer, Unanswered,
+    DrainAnswer, DrainRequest, EvictAnswer, EvictRequest, NodeChaos, ReachabilityAnswer,
+    RotateAnswer, RouteSummary, RttAnswer, Unanswered,
 };
-use crate::cluster::{EvictError, RotateError, Route};
+use crate::cluster::{EvictError, NodeFault, NodeFaultError, RotateError, Route};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -150,4 +150,53 @@ pub(in crate::api) async fn drain(
         node: cluster.me().name.to_string(),
         drained,
     }))
+}
+
+pub(in crate::api) async fn chaos(
+    State(api): State<Api>,
+    JsonBody(request): JsonBody<NodeChaos>,
+) -> Result<Json<NodeChaos>, Fault> {
+    let duration = Duration::from_millis(request.for_ms);
+    let fault = match request.fault.as_str() {
+        "node-kill" => NodeFault::Kill,
+        "cut" => NodeFault::Cut(duration),
+        "pause" => NodeFault::Pause(duration),
+        other => {
+            return Err(Fault::invalid(
+                "fault",
+                format!("there is no fault {other:?} of nodes"),
+                "one of node-kill, cut, pause",
+            ));
+        }
+    };
+    let known = cluster(&api)?.members().await;
+    let name = known
+        .into_iter()
+        .map(|member| member.name)
+        .find(|name| name.as_str() == request.node);
+    let name = name.ok_or_else(|| {
+        Fault::new(
+            StatusCode::NOT_FOUND,
+            "no-such-node",
+            format!("no node {} is known here", request.node),
+            "`swarmctl node ls` lists the members",
+        )
+    })?;
+    let inflicted = cluster(&api)?.inflict(&name, fault).await;
+    inflicted.map_err(|error| match &error {
+        NodeFaultError::NotAllowed(_) => Fault::new(
+            StatusCode::FORBIDDEN,
+            "chaos-not-allowed",
+            error.to_string(),
+            "start that node with --allow-chaos",
+        ),
+        NodeFaultError::NoAnswer(_) => Fault::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "node-silent",
+            error.to_string(),
+            "`swarmctl node ls` shows its state; look before doing it again",
+        ),
+        NodeFaultError::TooLong => Fault::invalid("for_ms", &error, "for example 5000"),
+    })?;
+    Ok(Json(request))
 }

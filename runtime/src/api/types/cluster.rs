@@ -215,3 +215,16 @@ pub struct DrainAnswer {
     /// Whether none of them had anything to do at the end.
     pub drained: bool,
 }
+
+/// `POST /v1/nodes/chaos`; also its answer: the node has agreed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeChaos {
+    /// Which node. It must have been started with `--allow-chaos`.
+    pub node: String,
+    /// node-kill, cut or pause.
+    pub fault: String,
+    /// How long a cut or a pause takes; at most an hour. Not looked at for a kill.
+    #[serde(default)]
+    pub for_ms: u64,
+}

@@ -21,8 +21,8 @@ pub use actors::{
     ChildSpecSummary, ExitSummary, PathRequest, RecentMessage, TurnSummary,
 };
 pub use cluster::{
-    DrainAnswer, DrainRequest, EvictAnswer, EvictRequest, ReachabilityAnswer, RotateAnswer,
-    RouteSummary, RttAnswer,
+    DrainAnswer, DrainRequest, EvictAnswer, EvictRequest, NodeChaos, ReachabilityAnswer,
+    RotateAnswer, RouteSummary, RttAnswer,
 };
 pub use cluster::{
     LeaveAnswer, LinkSummary, NodeSummary, NodesAnswer, RevokeAnswer, TokenAnswer, TokenRequest,

@@ -1,6 +1,6 @@
 //! `chaos run`: faults on a node, for a time, and a verdict.
 
-use crate::cli::{Chaos, Expectation, Fault, Global};
+use crate::cli::{Chaos, ChaosRun, Expectation, Fault, Global};
 use crate::client::NodeClient;
 use crate::confirm::confirm;
 use crate::exit::ExitStatus;
@@ -10,7 +10,7 @@ use crate::start::interrupted;
 use crate::words::{count, span, span_ms};
 use serde::Serialize;
 use std::time::Duration;
-use swarm_runtime::api::types::{ChaosReport, ChaosRequest};
+use swarm_runtime::api::types::{ChaosReport, ChaosRequest, NodeChaos};
 
 /// How often a run in progress is asked about.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -46,6 +46,9 @@ pub(crate) async fn run(
         Fault::Hang => "hang",
         Fault::Slow => "slow",
         Fault::Full => "full",
+        Fault::NodeKill => return on_node(global, &client, output, run, "node-kill").await,
+        Fault::Cut => return on_node(global, &client, output, run, "cut").await,
+        Fault::Pause => return on_node(global, &client, output, run, "pause").await,
     };
     confirm(
         global,
@@ -123,6 +126,45 @@ pub(crate) async fn run(
         ),
     )
     .into())
+}
+
+/// One fault of a whole node. It was done when the node has agreed; a cut or a pause is waited for.
+async fn on_node(
+    global: &Global,
+    client: &NodeClient,
+    output: Output,
+    run: &ChaosRun,
+    fault: &str,
+) -> Result<ExitStatus, Stop> {
+    if !run.expect.is_empty() || run.seed.is_some() {
+        return Err(Failure::usage(
+            format!("--expect and --seed are not for {fault}"),
+            "leave them out; swarmctl node ls and actor ls show what became of it",
+        )
+        .into());
+    }
+    let what = match run.fault {
+        Fault::NodeKill => format!("kill node {}", run.target),
+        _ => format!("{fault} node {} for {}", run.target, span(run.duration)),
+    };
+    confirm(global, &format!("{what}, through {}", client.address()))?;
+    let request = NodeChaos {
+        node: run.target.clone(),
+        fault: fault.to_owned(),
+        for_ms: u64::try_from(run.duration.as_millis()).unwrap_or(u64::MAX),
+    };
+    let agreed: NodeChaos = client.post("/v1/nodes/chaos", &request).await?;
+    if run.fault != Fault::NodeKill {
+        tokio::select! {
+            () = tokio::time::sleep(run.duration) => {}
+            () = interrupted() => {
+                output.note("interrupted: the node comes back by itself when its time is over");
+                return Ok(ExitStatus::Interrupted);
+            }
+        }
+    }
+    output.document(&agreed, || format!("{what}: done\n"))?;
+    Ok(ExitStatus::Done)
 }
 
 async fn finished(

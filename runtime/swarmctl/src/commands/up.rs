@@ -114,6 +114,9 @@ async fn start_node(
         }
     };
     fipa::start_platform(&node, &cluster, &up.fipa).await?;
+    if up.settings.allow_chaos {
+        cluster.allow_faults();
+    }
     let fipa = fipa::start(&node, &cluster, &up.fipa).await?;
     let order = StopOrder {
         deadline: settings.shutdown_deadline.value,
