@@ -8,10 +8,11 @@ use swarm_cluster::partition::Side;
 use swarm_cluster::placement::Labels;
 use swarm_cluster::security::JoinToken;
 use swarm_protocols::{Name, Path};
+use swarm_runtime::api::ApiServer;
 use swarm_runtime::behaviours;
 use swarm_runtime::cluster::{Cluster, ClusterOptions, Way};
 use swarm_runtime::manifest::Manifest;
-use swarm_runtime::node::{Node, NodeOptions};
+use swarm_runtime::node::{ApplyError, Node, NodeOptions};
 
 /// How long anything may take here: the machine may be slow, and nothing is measured.
 const SOON: Duration = Duration::from_secs(90);
@@ -307,4 +308,153 @@ async fn a_node_without_its_quorum_runs_nothing_that_is_placed_until_it_has_one(
         ])
     })
     .await;
+}
+
+const FIRST: &str = r#"
+[cluster.placement]
+stable_after = "200ms"
+
+[supervisor."/pool"]
+
+[agent."/pool/kept"]
+behaviour = "echo"
+
+[agent."/pool/changed"]
+behaviour = "echo"
+replicas = 2
+
+[agent."/pool/other"]
+behaviour = "echo"
+
+[agent."/placed"]
+behaviour = "echo"
+replicas = 2
+place = { mode = "spread" }
+"#;
+
+const SECOND: &str = r#"
+[supervisor."/pool"]
+intensity = 9
+
+[agent."/pool/kept"]
+behaviour = "echo"
+shutdown = "1s"
+
+[agent."/pool/changed"]
+behaviour = "echo"
+mailbox = { capacity = 7 }
+replicas = 3
+
+[agent."/pool/other"]
+behaviour = "counter"
+
+[agent."/placed"]
+behaviour = "echo"
+replicas = 4
+place = { mode = "spread" }
+
+[supervisor."/rows"]
+strategy = "simple_one_for_one"
+
+[agent."/rows/row"]
+behaviour = "echo"
+replicas = 2
+"#;
+
+/// What runs on a node: places and lives.
+fn lives(node: &Node) -> Vec<(String, u64)> {
+    let agents = node.system().agents();
+    let mut lives: Vec<_> = agents
+        .iter()
+        .filter(|agent| agent.is_alive())
+        .map(|agent| (agent.path().to_string(), agent.info().incarnation.0))
+        .collect();
+    lives.sort();
+    lives
+}
+
+fn owned(lives: &[(&str, u64)]) -> Vec<(String, u64)> {
+    let mut lives: Vec<_> = lives.iter().map(|(p, n)| ((*p).to_owned(), *n)).collect();
+    lives.sort();
+    lives
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_manifest_changes_a_running_tree_and_nothing_else() {
+    let node = with_manifest("n1", "", FIRST);
+    node.start_tree().await.expect("starts");
+    until("it runs", &[&node], || node.system().agents().len() == 6).await;
+    let kept = node.system().lookup(&path("/pool/kept")).expect("runs");
+    let changed = node
+        .system()
+        .lookup(&path("/pool/changed-1"))
+        .expect("runs");
+    assert_eq!(node.plan(FIRST).expect("a plan"), []);
+    let applied = node.apply(SECOND, 1).await.expect("applies");
+    assert_eq!(applied.problems, Vec::<String>::new());
+    let after = owned(&[
+        ("/pool/kept", 1),
+        ("/pool/changed-1", 2),
+        ("/pool/changed-2", 2),
+        ("/pool/changed-3", 1),
+        // Another kind of agent is another agent.
+        ("/pool/other", 1),
+        ("/rows/row-1", 1),
+        ("/rows/row-2", 1),
+        ("/placed-1", 1),
+        ("/placed-2", 1),
+        ("/placed-3", 1),
+        ("/placed-4", 1),
+    ]);
+    until("it runs", &[&node], || {
+        lives(&node) == after && node.is_settled()
+    })
+    .await;
+    assert!(kept.is_alive(), "the same life");
+    assert_eq!(
+        node.system()
+            .lookup(&path("/pool/changed-1"))
+            .map(|a| a.address()),
+        Some(changed.address()),
+        "an address outlives a change"
+    );
+    assert_eq!(node.plan(SECOND).expect("a plan"), []);
+    assert_eq!(node.apply(SECOND, 1).await.expect("is that").steps, []);
+    assert!(matches!(
+        node.apply(FIRST, 0).await,
+        Err(ApplyError::NotLater { .. })
+    ));
+    assert!(matches!(
+        node.apply("[agent.\"/x\"]\n", 2).await,
+        Err(ApplyError::Rejected(_))
+    ));
+    // And back again.
+    let applied = node.apply(FIRST, 2).await.expect("applies");
+    assert_eq!(applied.problems, Vec::<String>::new());
+    until("it is as it was", &[&node], || {
+        node.is_settled() && node.system().agents().len() == 6
+    })
+    .await;
+    assert!(node.system().lookup(&path("/rows/row-1")).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lacks_the_clusters_manifest_takes_it_over() {
+    let n1 = into_cluster(with_manifest("n1", "", FIRST), None).await;
+    n1.apply(SECOND, 1).await.expect("applies");
+    // What the API answers with to other members.
+    let server =
+        ApiServer::start(n1.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let token = cluster(&n1)
+        .create_token(Duration::from_secs(600), None, true)
+        .expect("makes one");
+    let n2 = into_cluster(with_manifest("n2", "", FIRST), Some((&n1, &token))).await;
+    let both = [&n1, &n2];
+    until("n2 runs it", &both, || {
+        n2.edition() == n1.edition() && both.iter().all(|n| n.is_settled())
+    })
+    .await;
+    assert_eq!(counts(&both, "/placed"), [2, 2]);
+    assert_eq!(counts(&both, "/rows"), [2, 2]);
+    server.stop().await;
 }

@@ -24,19 +24,16 @@ pub enum Service {
     Certificates,
     /// What each node has and runs, for placement.
     Placement,
-    /// The manifest of all nodes.
-    Manifest,
     /// Requests of one node to another, and their answers.
     Requests,
 }
 
 impl Service {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 5] = [
         Self::Membership,
         Self::Names,
         Self::Certificates,
         Self::Placement,
-        Self::Manifest,
         Self::Requests,
     ];
 
@@ -46,7 +43,6 @@ impl Service {
             Self::Names => 2,
             Self::Certificates => 3,
             Self::Placement => 4,
-            Self::Manifest => 5,
             Self::Requests => 6,
         })
     }

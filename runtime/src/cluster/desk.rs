@@ -130,7 +130,7 @@ pub(super) async fn work_off(member: Weak<Inner>, mut inbox: Inbox) {
                 let decisions = member.directory.message(from.boot, &bytes);
                 directory::carry_out(&member, decisions).await;
             }
-            Service::Placement | Service::Manifest => {
+            Service::Placement => {
                 attend::message(&member, from, service, bytes);
             }
         }

@@ -6,6 +6,7 @@
 //! anything. The reference of all keys is `docs/manifest.md`.
 
 mod build;
+mod changes;
 mod check;
 mod declared;
 mod json;
@@ -17,6 +18,7 @@ mod tools;
 mod tree;
 mod wasm;
 
+pub use changes::{Change, Step, changes};
 pub use declared::{NodeSettings, Stated};
 pub use place::{ClusterSettings, Place};
 pub use problem::{Problem, Rejected};
@@ -224,6 +226,13 @@ impl Manifest {
         Self::parse("", &None).expect("the empty text is a manifest")
     }
 
+    /// What is declared at `path` itself, and the places of the children that it stands for: its own, those of its replicas, or those of the
+    /// instances of a template that are started with the tree.
+    #[must_use]
+    pub fn declared_at(&self, path: &Path) -> Option<(Declaration<'_>, Vec<Path>)> {
+        declared_at(&self.root, path)
+    }
+
     /// The declared actor at `path`; an instance of a template is found at its template.
     #[must_use]
     pub fn find(&self, path: &Path) -> Option<Declaration<'_>> {
@@ -240,6 +249,32 @@ pub enum Declaration<'m> {
     Agent(&'m Agent),
     /// The template of a simple_one_for_one supervisor.
     Template(&'m Agent),
+}
+
+fn declared_at<'m>(
+    supervisor: &'m Supervisor,
+    path: &Path,
+) -> Option<(Declaration<'m>, Vec<Path>)> {
+    if &supervisor.path == path {
+        return Some((Declaration::Supervisor(supervisor), vec![path.clone()]));
+    }
+    match &supervisor.children {
+        Children::Template { agent, instances } if &agent.path == path => {
+            let numbered = Agent {
+                replicas: Some(*instances),
+                ..(**agent).clone()
+            };
+            Some((Declaration::Template(agent), numbered.paths().collect()))
+        }
+        Children::Template { .. } => None,
+        Children::Static(children) => children.iter().find_map(|child| match child {
+            Child::Agent(agent) => {
+                (&agent.path == path).then(|| (Declaration::Agent(agent), agent.paths().collect()))
+            }
+            Child::Supervisor(inner) if path.is_within(&inner.path) => declared_at(inner, path),
+            Child::Supervisor(_) => None,
+        }),
+    }
 }
 
 fn find<'m>(supervisor: &'m Supervisor, path: &Path) -> Option<Declaration<'m>> {

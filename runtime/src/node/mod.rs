@@ -5,6 +5,7 @@
 //! [`ApiServer`](crate::api::ApiServer) (so that a start that hangs can be looked at), start the tree, say that it is ready,
 //! wait with [`run_until_stopped`], stop the API.
 
+mod apply;
 mod blueprint;
 mod conversations;
 mod durable;
@@ -16,6 +17,7 @@ mod tools;
 mod tree;
 mod upgrades;
 
+pub use apply::{Applied, ApplyError};
 pub use conversations::NoCaller;
 pub use past::{Moment, PastEvent, PastEvents, PastRefused, PastState, history, state_at};
 pub use placed::{PlacedNode, PlacedView, WeakNode};
@@ -99,6 +101,10 @@ struct Inner {
     /// What its supervisors look after.
     blueprint: Blueprint,
     labels: Labels,
+    /// The text of the manifest that was applied last.
+    applied: Mutex<Option<Arc<str>>>,
+    /// One manifest is applied at a time: that takes as long as stops and starts.
+    applying: tokio::sync::Mutex<()>,
     /// What runs its placed children, once the tree has been started.
     placement: OnceLock<PlacementHandle>,
     behaviours: Behaviours,
@@ -194,6 +200,8 @@ impl Node {
             manifest: RwLock::new(Arc::new(options.manifest)),
             blueprint: Blueprint::default(),
             labels: options.labels,
+            applied: Mutex::new(None),
+            applying: tokio::sync::Mutex::new(()),
             placement: OnceLock::new(),
             behaviours: options.behaviours.for_a_node(),
             data: options.data,

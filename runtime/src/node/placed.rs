@@ -105,6 +105,13 @@ impl Node {
         })
     }
 
+    /// Whether all nodes run one generation, and everything that is placed runs where it belongs, as far as this node knows.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let handle = self.0.placement.get();
+        handle.is_none_or(|handle| handle.look(|core| core.is_settled()))
+    }
+
     /// On which side of a partition it is, and who is missing. Whole before the tree was started.
     #[must_use]
     pub fn side(&self) -> (Side, Vec<Name>) {

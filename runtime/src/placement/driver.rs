@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use swarm_cluster::gossip::Notice;
 use swarm_cluster::identity::{BootId, NodeId};
@@ -23,6 +24,8 @@ use tokio::time::Instant;
 const EVENTS_MAX: usize = 256;
 /// How often it is looked whether what should run here is there.
 const AUDIT: Duration = Duration::from_secs(1);
+/// How long a manifest that could not be taken over is left alone.
+const CATCH_UP_PAUSE: Duration = Duration::from_secs(10);
 
 /// How others speak to a node's placement. Cheap to clone; the task ends with the last one.
 #[derive(Clone)]
@@ -91,6 +94,7 @@ pub(crate) fn start(node: &Node) -> PlacementHandle {
         partition: handle.partition.clone(),
         strategy,
         is_reconciling: false,
+        is_catching_up: Arc::default(),
         events: events.downgrade(),
         changed: handle.changed.clone(),
         notices: cluster.as_ref().and_then(|cluster| cluster.notices().ok()),
@@ -110,6 +114,8 @@ pub(super) struct Driver {
     pub(super) strategy: Strategy,
     /// A partition has healed, and not everything is in its place yet.
     pub(super) is_reconciling: bool,
+    /// A later manifest is being fetched from another node.
+    is_catching_up: Arc<AtomicBool>,
     /// For starts and stops under way, to tell how they went. Weak, or the task would never end.
     events: mpsc::WeakSender<Event>,
     changed: Arc<Notify>,
@@ -183,9 +189,39 @@ impl Driver {
                         return;
                     }
                     self.reconcile();
+                    self.catch_up();
                 }
             }
         }
+    }
+
+    /// Takes over a later manifest that another node runs, as after this one came late or was cut off.
+    fn catch_up(&self) {
+        let (Some(node), Some(cluster)) = (self.node.upgrade(), self.cluster.clone()) else {
+            return;
+        };
+        let me = cluster.me().clone();
+        let nodes = self.core.lock().nodes();
+        let latest = nodes
+            .into_iter()
+            .filter(|(other, _)| *other != me)
+            .max_by_key(|(_, standing)| standing.edition);
+        let Some((from, standing)) = latest else {
+            return;
+        };
+        let is_later = standing.edition.generation > 0 && standing.edition > node.edition();
+        if !is_later || self.is_catching_up.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let busy = self.is_catching_up.clone();
+        node.clone().spawn_beside_agents(async move {
+            if let Err(why) = node.fetch_manifest(&cluster, &from.name).await {
+                tracing::warn!(from = %from.name, why, "the cluster's manifest was not taken over");
+                drop(node);
+                tokio::time::sleep(CATCH_UP_PAUSE).await;
+            }
+            busy.store(false, Ordering::Release);
+        });
     }
 
     fn heard(&mut self, change: Change) {

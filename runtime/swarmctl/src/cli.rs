@@ -129,6 +129,10 @@ pub(crate) enum Command {
     Deadletter(DeadLetter),
     /// Check a manifest without starting anything
     Validate(Manifest),
+    /// Show what applying a manifest to all nodes would do; exit 9 if anything
+    Plan(Plan),
+    /// Make the trees of all nodes what a manifest declares
+    Apply(Apply),
     /// The settings of a node
     #[command(subcommand)]
     Config(Config),
@@ -895,6 +899,23 @@ pub(crate) enum Conversation {
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The manifest
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The manifest
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// How long to wait until everything runs where it belongs; 0s for not at all [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) wait: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

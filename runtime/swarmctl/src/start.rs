@@ -98,6 +98,8 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Cfp(cfp) => commands::cfp::run(global, output, cfp).await,
         Command::Conversation(asked) => commands::conversation::run(global, output, asked).await,
         Command::Deadletter(letter) => commands::dead_letter::run(global, output, letter).await,
+        Command::Plan(plan) => commands::apply::plan(global, output, plan).await,
+        Command::Apply(apply) => commands::apply::apply(global, output, apply).await,
         Command::Validate(manifest) => commands::manifest::validate(output, manifest),
         Command::Config(config) => commands::config::run(output, config),
         Command::Df(df) => commands::platform::df(global, output, df).await,

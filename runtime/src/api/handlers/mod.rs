@@ -8,6 +8,7 @@ pub(super) mod events;
 pub(super) mod health;
 pub(super) mod jobs;
 pub(super) mod journal;
+pub(super) mod manifest;
 pub(super) mod messages;
 pub(super) mod nodes;
 pub(super) mod platform;

@@ -8,6 +8,7 @@ mod cluster;
 mod conversations;
 mod events;
 mod journal;
+mod manifest;
 mod messages;
 mod node;
 mod platform;
@@ -42,6 +43,7 @@ pub use journal::{
     JournalEventsQuery, JournalExportAnswer, JournalExportRequest, JournalHead, JournalHeadsAnswer,
     JournalHeadsQuery, JournalReport, PastStateAnswer, StateQuery,
 };
+pub use manifest::{ManifestAnswer, ManifestPlan, ManifestRequest, NodePlan, PlanStep};
 pub use messages::{CallAnswer, CallRequest, SendAnswer, SendRequest};
 pub use node::{
     ApiError, ErrorAnswer, LiveAnswer, NodeState, NodeTree, ReadyAnswer, StatusAnswer, Supervision,

@@ -2,6 +2,7 @@
 
 pub(crate) mod acl;
 pub(crate) mod actor;
+pub(crate) mod apply;
 pub(crate) mod cfp;
 pub(crate) mod chaos;
 pub(crate) mod components;
