@@ -12,7 +12,7 @@ use crate::cluster::{EvictError, NodeFault, NodeFaultError, RotateError, Route};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swarm_protocols::Name;
 
 /// How long a drain may take unless the request says so.
@@ -145,7 +145,12 @@ pub(in crate::api) async fn drain(
         ));
     }
     let cluster = cluster(&api)?;
-    let drained = cluster.drain(Duration::from_millis(deadline_ms)).await;
+    let began = Instant::now();
+    let limit = Duration::from_millis(deadline_ms);
+    // First what others take over, so that it finishes its work where it is known.
+    let left = api.node.drain_placed(limit).await;
+    let limit = limit.saturating_sub(began.elapsed());
+    let drained = cluster.drain(limit).await && left == 0;
     Ok(Json(DrainAnswer {
         node: cluster.me().name.to_string(),
         drained,

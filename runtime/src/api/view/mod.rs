@@ -184,6 +184,8 @@ pub(in crate::api) fn event(node: &str, event: &Event) -> EventRecord {
         | What::Escalated { reason }
         | What::TreeFailed { reason } => Some(reason.to_string()),
         What::DeadLetter { reason, .. } => Some(reason.to_string()),
+        What::Custom { name, detail } if detail.is_empty() => Some(name.clone()),
+        What::Custom { name, detail } => Some(format!("{name}: {detail}")),
         _ => None,
     };
     let mut data = serde_json::to_value(&event.what).unwrap_or(Value::Null);

@@ -49,7 +49,7 @@ pub(crate) async fn apply(
         return Ok(ExitStatus::Done);
     }
     if !output.is_json() {
-        output.note(words(&plan).trim_end());
+        words(&plan).lines().for_each(|line| output.note(line));
     }
     let nodes = count(plan.nodes.len() as u64, "node");
     confirm(global, &format!("this changes {nodes}"))?;
