@@ -201,6 +201,10 @@ fn compile_stdin_bounded(class: Class, is_metered: bool) -> Result<(), CompileEr
     use rustix::process::{Resource, Rlimit, setrlimit};
     let failed = |error: io::Error| CompileError::Failed(error.to_string());
     let budget = Budget::of(class);
+    // It ends with the node that wants it: the thread that started it waits for it.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| failed(error.into()))?;
     let exactly = |bound: u64| Rlimit {
         current: Some(bound),
         maximum: Some(bound),

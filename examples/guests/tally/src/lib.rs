@@ -9,6 +9,8 @@ pub struct Tally {
     /// How many numbers were added; the first version does not know.
     #[cfg(feature = "next")]
     count: u64,
+    /// Bytes that make the state as long as a test wants it.
+    padding: Vec<u8>,
 }
 
 /// The version of this code.
@@ -35,6 +37,8 @@ enum Order {
     Legacy,
     /// Something that the second version takes its time for.
     Report,
+    /// Makes the state so many bytes longer, at most a million.
+    Pad(usize),
 }
 
 #[derive(Serialize)]
@@ -54,6 +58,7 @@ impl Agent for Tally {
             total: 0,
             #[cfg(feature = "next")]
             count: 0,
+            padding: Vec::new(),
         })
     }
 
@@ -68,38 +73,33 @@ impl Agent for Tally {
         messaging::answer(&answer).map_err(|error| error.to_string())
     }
 
-    #[cfg(not(feature = "next"))]
+    /// Total, count, padding. The second version still writes what the first one reads, so that there is a way back; the count
+    /// is lost on it.
     fn snapshot(&mut self) -> Result<SavedState, String> {
-        Ok(SavedState {
-            version: 1,
-            bytes: self.total.to_le_bytes().to_vec(),
-        })
-    }
-
-    /// Still what the first version reads, so that there is a way back; the count is lost on it.
-    #[cfg(feature = "next")]
-    fn snapshot(&mut self) -> Result<SavedState, String> {
+        #[cfg(feature = "next")]
+        let count = self.count;
+        #[cfg(not(feature = "next"))]
+        let count = 0_u64;
         let mut bytes = self.total.to_le_bytes().to_vec();
-        bytes.extend(self.count.to_le_bytes());
+        bytes.extend(count.to_le_bytes());
+        bytes.extend(&self.padding);
         Ok(SavedState { version: 1, bytes })
     }
 
     fn restore(&mut self, state: SavedState) -> Result<(), String> {
-        let (numbers, _) = state.bytes.as_chunks::<8>();
-        let [total, rest @ ..] = numbers else {
-            return Err("not a state of this agent".to_owned());
-        };
-        self.total = u64::from_le_bytes(*total);
+        let numbers = state.bytes.split_at_checked(16);
+        let (numbers, padding) = numbers.ok_or("not a state of this agent")?;
+        let (numbers, _) = numbers.as_chunks::<8>();
+        self.total = u64::from_le_bytes(numbers[0]);
+        self.padding = padding.to_vec();
         #[cfg(feature = "next")]
         {
             // A state that the second version was never tried with.
             if self.total == 666 {
                 return Err("cannot take a total of 666".to_owned());
             }
-            self.count = rest.first().map_or(0, |count| u64::from_le_bytes(*count));
+            self.count = u64::from_le_bytes(numbers[1]);
         }
-        #[cfg(not(feature = "next"))]
-        let _ = rest;
         Ok(())
     }
 }
@@ -118,6 +118,7 @@ impl Tally {
                 }
             }
             Order::Total => {}
+            Order::Pad(bytes) => self.padding.resize(bytes.min(1_000_000), b'x'),
             Order::Version => version = Some(VERSION),
             Order::Legacy => assert!(VERSION == 1, "the second version forgot about this"),
             Order::Report => {

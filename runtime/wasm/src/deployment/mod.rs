@@ -1,6 +1,6 @@
 //! Deployments: new code for one agent or for many, by a strategy, watched, and taken back when it does badly.
 //!
-//! [`course`] decides, as a function of what has happened and of the time; here that is carried out: agents are told, what they
+//! The course (`course.rs`) decides, as a function of what has happened and of the time; here that is carried out: agents are told, what they
 //! say and what is counted of their turns is handed back. Deployments live in memory: with the node they are over, and its
 //! agents begin with what the manifest says.
 
