@@ -41,7 +41,9 @@ impl Decider for Sum {
         Add(n): Add,
         turn: &mut Decision<'_, Self>,
     ) -> Result<u64, Failure> {
-        turn.record(Added(n, vec![7; 190]));
+        if n > 0 {
+            turn.record(Added(n, vec![7; 190]));
+        }
         Ok(sum + n)
     }
 
@@ -104,6 +106,56 @@ pub(crate) fn turns(directory: &Directory) {
     });
 }
 
+/// Very many agents, of which few are awake: how long their start takes, and what they hold.
+pub(crate) fn many(directory: &Directory, agents: u32) {
+    const AWAKE: u32 = 10_000;
+    let directory = tempfile::tempdir_in(directory).expect("a directory");
+    println!("\n## {agents} durable agents\n\n| what | value |\n| --- | --- |");
+    runtime().block_on(async {
+        let (begun, before) = (Instant::now(), resident());
+        let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
+        let durability = Durability::new(Arc::new(journal));
+        let system = System::new(SystemOptions::new(Name::new("bench").expect("a name"), 1));
+        let specs = DurableSpec::new("sum", Sum, &durability)
+            .expect("a name")
+            .replicas(&system, agents);
+        let tree = SupervisorSpec::new(SupervisorFlags::default(), specs);
+        system.start_tree(tree).await.expect("it starts");
+        println!("| started | {} ms |", begun.elapsed().as_millis());
+        let each = (resident() - before) / f64::from(agents);
+        println!("| resident, each of those asleep | {each:.0} bytes |");
+        let (begun, before) = (Instant::now(), resident());
+        let step = (agents / AWAKE).max(1);
+        let asks: Vec<_> = (1..=agents)
+            .step_by(step as usize)
+            .map(|n| Path::new(&format!("/sum-{n}")).expect("a path"))
+            .map(|path| DurableRef::<Sum>::find(&system, &path).expect("it is there"))
+            .map(|agent| {
+                tokio::spawn(async move { agent.ask(Add(1), Duration::from_secs(60)).await })
+            })
+            .collect();
+        let awake = asks.len();
+        for ask in asks {
+            ask.await.expect("no panic").expect("an answer");
+        }
+        println!(
+            "| {awake} of them woken, each with a commit | {} ms |",
+            begun.elapsed().as_millis()
+        );
+        let each = (resident() - before) / awake as f64;
+        println!("| resident, each of those awake, beside that | {each:.0} bytes |");
+        system.stop_tree(Duration::from_secs(60)).await;
+    });
+}
+
+/// Resident memory in bytes, where Linux tells.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.map_or(f64::NAN, |kib| kib * 1024.0)
+}
+
 /// How long an agent that is not in memory takes to answer: 500 events behind no snapshot.
 pub(crate) fn wake(directory: &Directory) {
     const WOKEN: u32 = 200;
@@ -132,22 +184,25 @@ pub(crate) fn wake(directory: &Directory) {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         let (system, agents) = node(directory.path(), WOKEN).await;
-        let mut times = Vec::new();
-        for agent in &agents {
-            let begun = Instant::now();
-            agent
-                .ask(Add(1), Duration::from_secs(60))
-                .await
-                .expect("an answer");
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        let (reading, writing) = agents.split_at(agents.len() / 2);
+        for (agents, n, what) in [
+            (reading, 0, "answered"),
+            (writing, 1, "answered after a commit"),
+        ] {
+            let mut times = Vec::new();
+            for agent in agents {
+                let begun = Instant::now();
+                agent
+                    .ask(Add(n), Duration::from_secs(60))
+                    .await
+                    .expect("an answer");
+                times.push(begun.elapsed().as_secs_f64() * 1e3);
+            }
+            times.sort_by(f64::total_cmp);
+            let at = |share: f64| times[(times.len() as f64 * share) as usize];
+            println!("| woken (499 events) and {what}, p50 | {:.2} ms |", at(0.5));
+            println!("| the same, p99 | {:.2} ms |", at(0.99));
         }
-        times.sort_by(f64::total_cmp);
-        let at = |share: f64| times[(times.len() as f64 * share) as usize];
-        println!(
-            "| woken (499 events) and answered after a commit, p50 | {:.2} ms |",
-            at(0.5)
-        );
-        println!("| the same, p99 | {:.2} ms |", at(0.99));
         system.stop_tree(Duration::from_secs(60)).await;
     });
 }

@@ -2,7 +2,7 @@
 //! disk, cell by cell in turn.
 //!
 //! `cargo run --release -p swarm-bench-journal -- [DIR] [PART]`; DIR is on the disk that is meant, by default the working directory, PART
-//! one of `disk`, `tmpfs`, `replay`, `durable`, by default all.
+//! one of `disk`, `tmpfs`, `replay`, `durable`, `many`, by default all.
 
 mod durable;
 mod floor;
@@ -58,6 +58,9 @@ fn main() {
     if is_wanted("durable") {
         durable::turns(&directory);
         durable::wake(&directory);
+    }
+    if is_wanted("many") {
+        durable::many(&directory, 1_000_000);
     }
 }
 

@@ -15,6 +15,8 @@ use swarm_actors::journal::{
 /// Of who reads here and there: most frames are shorter.
 const SMALL_READ: usize = 1 << 10;
 const LARGE_READ: usize = 256 << 10;
+/// How far behind what was read the next frame may be for a large read to be worth it.
+const NEAR: u64 = 4 << 10;
 
 /// Reads frames of one segment after the other; what it has read once it has at hand for the next ones.
 pub(crate) struct FrameReader<'a> {
@@ -74,8 +76,8 @@ impl<'a> FrameReader<'a> {
         let Some((_, file)) = &self.segment else {
             return Ok(());
         };
-        // Who reads on close behind reads on further.
-        let is_near = offset >= self.block_at && offset < has + LARGE_READ as u64 / 4 && has > 0;
+        // Who reads on close behind reads on further; who jumps, as a stream among many others does, reads what it came for.
+        let is_near = offset >= self.block_at && offset < has + NEAR && has > 0;
         let ahead = if is_near { LARGE_READ } else { SMALL_READ };
         self.block.resize(length.max(ahead), 0);
         let read = file
