@@ -15,6 +15,12 @@ pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// How many tags one event may carry.
 pub const TAGS_PER_EVENT_MAX: usize = 16;
 
+/// Versions of event and snapshot forms are below this. With this bit set they are sealed (encrypted at rest).
+pub const SEALED_VERSION: u16 = 0x8000;
+
+/// How many bytes sealing may add to a payload, metadata, facts or a snapshot, beyond their bounds.
+pub const SEALING_BYTES: usize = 64;
+
 /// One event that is to be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventData {
@@ -113,9 +119,19 @@ impl Append {
         if events > EVENTS_PER_BATCH_MAX {
             return Err(InvalidAppend::TooManyEvents { events });
         }
+        let mut sealing = 0;
         for (index, event) in self.events.iter().enumerate() {
             let (payload, meta, tags) = (event.payload.len(), event.meta.len(), event.tags.len());
-            if payload > PAYLOAD_BYTES_MAX || meta > META_BYTES_MAX || tags > TAGS_PER_EVENT_MAX {
+            let added = if event.version >= SEALED_VERSION {
+                SEALING_BYTES
+            } else {
+                0
+            };
+            sealing += 2 * added;
+            if payload > PAYLOAD_BYTES_MAX + added
+                || meta > META_BYTES_MAX + added
+                || tags > TAGS_PER_EVENT_MAX
+            {
                 return Err(InvalidAppend::EventTooLarge {
                     index,
                     payload,
@@ -125,7 +141,10 @@ impl Append {
             }
         }
         let bytes = self.bytes();
-        if bytes > BATCH_BYTES_MAX || self.facts.len() > FACTS_BYTES_MAX {
+        // Facts are sealed together with events, or alone.
+        if bytes > BATCH_BYTES_MAX + sealing + SEALING_BYTES
+            || self.facts.len() > FACTS_BYTES_MAX + SEALING_BYTES
+        {
             return Err(InvalidAppend::TooManyBytes { bytes });
         }
         Ok(())
@@ -158,6 +177,14 @@ pub enum InvalidAppend {
         meta: usize,
         /// How many tags it has.
         tags: usize,
+    },
+    /// A version, or the first byte of facts, is one that only sealed contents have.
+    #[error(
+        "version {version} of a form is kept for sealed contents; versions are below {SEALED_VERSION}"
+    )]
+    Reserved {
+        /// Which version.
+        version: u16,
     },
     /// It is too large as a whole.
     #[error(

@@ -32,7 +32,8 @@ mod window;
 
 pub use append::{
     Append, Appended, BATCH_BYTES_MAX, Class, EVENTS_PER_BATCH_MAX, EventData, Expected,
-    FACTS_BYTES_MAX, InvalidAppend, META_BYTES_MAX, PAYLOAD_BYTES_MAX, TAGS_PER_EVENT_MAX,
+    FACTS_BYTES_MAX, InvalidAppend, META_BYTES_MAX, PAYLOAD_BYTES_MAX, SEALED_VERSION,
+    SEALING_BYTES, TAGS_PER_EVENT_MAX,
 };
 pub use error::{AppendError, Damage, JournalError};
 pub use memory::{Crash, MemoryJournal};

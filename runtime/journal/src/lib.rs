@@ -22,6 +22,7 @@ mod options;
 mod reader;
 mod recover;
 mod scan;
+pub mod seal;
 mod segment;
 mod shared;
 mod store;

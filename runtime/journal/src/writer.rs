@@ -22,7 +22,7 @@ use swarm_actors::journal::record::{Batch, Bytes};
 use swarm_actors::journal::rules::{Decision, Stream};
 use swarm_actors::journal::{
     Answer, Append, AppendError, Appended, Class, Criteria, Head, InvalidAppend, JournalError,
-    SNAPSHOT_BYTES_MAX, Seq, Snapshot, StreamName, Tag,
+    SEALED_VERSION, SEALING_BYTES, SNAPSHOT_BYTES_MAX, Seq, Snapshot, StreamName, Tag,
 };
 
 /// What the writer is asked.
@@ -253,7 +253,9 @@ impl Writer {
                 self.shared
                     .release(snapshot.payload.len() + snapshot.note.len());
                 let bytes = snapshot.payload.len() + snapshot.note.len();
-                if bytes > SNAPSHOT_BYTES_MAX {
+                let is_sealed = snapshot.meta.version >= SEALED_VERSION;
+                let added = if is_sealed { SEALING_BYTES } else { 0 };
+                if bytes > SNAPSHOT_BYTES_MAX + added {
                     answer.send(Err(InvalidAppend::TooManyBytes { bytes }.into()));
                 } else {
                     self.snapshot(&snapshot);

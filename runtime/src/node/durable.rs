@@ -4,11 +4,18 @@ use super::registry::Behaviours;
 use std::path::Path;
 use std::sync::Arc;
 use swarm_actors::durable::Durability;
+use swarm_journal::seal::{Keys, SealedJournal};
 use swarm_journal::{DiskJournal, Options, directory_in};
 
 /// Opens the journal in the node's data folder, unless it is open. Without a data folder there is none, and the agents that need
 /// one say so.
-pub(super) async fn open(behaviours: &Behaviours, data: Option<&Path>) -> Result<(), String> {
+///
+/// What is sealed is opened, and what has a key is sealed, by the keys in that file.
+pub(super) async fn open(
+    behaviours: &Behaviours,
+    data: Option<&Path>,
+    keys: Option<&Path>,
+) -> Result<(), String> {
     let Some(data) = data else {
         return Ok(());
     };
@@ -20,6 +27,10 @@ pub(super) async fn open(behaviours: &Behaviours, data: Option<&Path>) -> Result
     if behaviours.durability().get().is_some() {
         return Ok(());
     }
+    let keys = match keys {
+        Some(file) => Keys::read(file).map_err(|error| format!("the journal's keys: {error}"))?,
+        None => Keys::none(),
+    };
     let directory = directory_in(data);
     let opened = tokio::task::spawn_blocking(move || {
         DiskJournal::open(&directory, Options::default())
@@ -40,7 +51,10 @@ pub(super) async fn open(behaviours: &Behaviours, data: Option<&Path>) -> Result
     drop(
         behaviours
             .durability()
-            .set(Durability::new(Arc::new(journal))),
+            .set(Durability::new(Arc::new(SealedJournal::new(
+                Arc::new(journal),
+                Arc::new(keys),
+            )))),
     );
     Ok(())
 }

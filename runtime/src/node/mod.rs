@@ -72,6 +72,8 @@ pub struct NodeOptions {
     pub data: Option<PathBuf>,
     /// What it is labelled with.
     pub labels: Labels,
+    /// The file with the keys that seal what its journal holds; none: nothing is sealed.
+    pub journal_keys: Option<PathBuf>,
     /// What addresses, jitter and the agents' random numbers follow from; none for a random one.
     pub seed: Option<u64>,
 }
@@ -85,6 +87,7 @@ impl NodeOptions {
             manifest,
             behaviours,
             data: None,
+            journal_keys: None,
             labels: Labels::new(),
             seed: None,
         }
@@ -110,6 +113,7 @@ struct Inner {
     behaviours: Behaviours,
     tools: NodeTools,
     data: Option<PathBuf>,
+    journal_keys: Option<PathBuf>,
     boot_id: String,
     started_at: Time,
     system: System,
@@ -205,6 +209,7 @@ impl Node {
             placement: OnceLock::new(),
             behaviours: options.behaviours.for_a_node(),
             data: options.data,
+            journal_keys: options.journal_keys,
             boot_id: format!("{:016x}", fastrand::u64(..)),
             started_at: Time::now(),
             platform: OnceLock::new(),
@@ -345,7 +350,7 @@ impl Node {
         let manifest = self.manifest();
         tree::reserve(&manifest.root, behaviours).map_err(|bad| bad.to_string())?;
         if tree::needs_journal(&manifest.root, behaviours) {
-            durable::open(behaviours, self.0.data.as_deref()).await?;
+            self.open_disk().await?;
         }
         let draft = Draft::of(&manifest.root, behaviours, system, self.tools())
             .map_err(|bad| bad.to_string())?;
@@ -586,10 +591,18 @@ impl Node {
     /// # Errors
     /// [`NoJournal`]. Nothing was changed; may be tried again.
     pub async fn open_journal(&self) -> Result<Arc<dyn Journal>, NoJournal> {
-        durable::open(&self.0.behaviours, self.0.data.as_deref())
-            .await
-            .map_err(NoJournal::Failed)?;
+        self.open_disk().await.map_err(NoJournal::Failed)?;
         self.journal().ok_or(NoJournal::NoData)
+    }
+
+    async fn open_disk(&self) -> Result<(), String> {
+        let Inner {
+            behaviours,
+            data,
+            journal_keys,
+            ..
+        } = &*self.0;
+        durable::open(behaviours, data.as_deref(), journal_keys.as_deref()).await
     }
 
     /// Its name.

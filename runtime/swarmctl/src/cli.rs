@@ -522,6 +522,9 @@ pub(crate) struct NodeFlags {
     /// The data folder [env: SWARM_DATA]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
+    /// Seal what the journal holds with the keys in this file, see docs/durability.md [env: SWARM_JOURNAL_KEYS]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal_keys: Option<PathBuf>,
     /// Where other nodes reach this one, over TCP and UDP [env: SWARM_LISTEN] [default: 0.0.0.0:7591, or a free port]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
@@ -721,6 +724,9 @@ pub(crate) struct PastOf {
     /// The manifest of that node
     #[arg(long, value_name = "FILE", requires = "data")]
     pub(crate) manifest: Option<PathBuf>,
+    /// The keys of its journal, if that is sealed [env: SWARM_JOURNAL_KEYS]
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub(crate) journal_keys: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

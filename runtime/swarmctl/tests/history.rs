@@ -25,7 +25,11 @@ struct Running {
 
 impl Running {
     fn up(manifest: &str, data: &str) -> Self {
-        let mut child = swarmctl(&[
+        Self::up_with(manifest, data, &[])
+    }
+
+    fn up_with(manifest: &str, data: &str, more: &[&str]) -> Self {
+        let mut all = vec![
             "up",
             manifest,
             "-o",
@@ -36,12 +40,14 @@ impl Running {
             "127.0.0.1:0",
             "--data",
             data,
-        ])
-        .env("SWARM_LOG", "off")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("the program starts");
+        ];
+        all.extend(more);
+        let mut child = swarmctl(&all)
+            .env("SWARM_LOG", "off")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the program starts");
         let ready = next_line(&lines_of(child.stdout.take().expect("it is piped")));
         let ready: Value = serde_json::from_str(&ready).expect("JSON");
         let url = ready["api"].as_str().expect("an address").to_owned();
@@ -176,5 +182,51 @@ fn a_running_nodes_journal_is_looked_at_and_its_backup_is_a_node_again() {
         .json();
     assert_eq!(state["state"], 43);
     restored.stop();
+    node.stop();
+}
+
+#[test]
+fn a_node_with_keys_seals_its_journal_and_without_them_its_agents_are_held() {
+    let folder = folder();
+    let manifest = file(&folder, "swarm.toml", MANIFEST);
+    let key = "0f".repeat(32);
+    let keys = file(
+        &folder,
+        "keys",
+        &format!("# of the tests\n/tally 1 {key}\n"),
+    );
+    let data = folder
+        .path()
+        .join("data")
+        .to_str()
+        .expect("UTF-8")
+        .to_owned();
+    let node = Running::up_with(&manifest, &data, &["--journal-keys", &keys]);
+    node.add(40);
+    node.add(2);
+    let state = node.run(&["actor", "state", "/tally-1"]).expect(0).json();
+    assert_eq!(state["state"], 42);
+    // What is on disk has another version, and its bytes are not the event's.
+    let shown = node.run(&["journal", "show", "/tally-1"]).expect(0).json();
+    assert!(shown[0]["version"].as_u64() >= Some(0x8000), "{shown}");
+    node.stop();
+    let of_folder = |more: &[&str]| {
+        let mut all = vec!["actor", "state", "/tally-1", "-o", "json"];
+        all.extend(["--data", &data, "--manifest", &manifest]);
+        all.extend(more);
+        run(&all)
+    };
+    let state = of_folder(&["--journal-keys", &keys]).expect(0).json();
+    assert_eq!(state["state"], 42);
+    let refused = of_folder(&[]).expect(6);
+    assert!(
+        refused.stderr.contains("key 1 of category /tally"),
+        "{refused:?}"
+    );
+    // Without keys the agent does not start, and the node lives.
+    let node = Running::up(&manifest, &data);
+    let said = node.run(&["actor", "call", "/tally-1", "1"]);
+    assert_ne!(said.status, 0, "{said:?}");
+    node.run(&["actor", "call", "/tally-2", "1"]).expect(0);
     node.stop();
 }

@@ -10,13 +10,13 @@ use crate::api::types::{
     JournalExportRequest, JournalHeadsAnswer, JournalHeadsQuery, JournalReport, PastStateAnswer,
     StateQuery,
 };
-use crate::node::{Moment, PastRefused};
+use crate::node::{Moment, NoJournal, PastRefused};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use std::path::PathBuf;
-use swarm_actors::journal::{Bounds, Journal as _, JournalError, Seq, StreamName};
+use swarm_actors::journal::{Bounds, Journal, JournalError, Seq, StreamName};
 use swarm_journal::DiskJournal;
 use swarm_journal::tools::ExportError;
 
@@ -105,7 +105,7 @@ pub(in crate::api) async fn history(
     let from = Seq(query.from.unwrap_or(1));
     let limit = query.limit.unwrap_or(LIMIT).min(LIMIT);
     let node = api.node.clone();
-    let past = with(&api, move |journal| {
+    let past = with_contents(&api, move |journal| {
         node.history(journal, &path, from, limit)
     });
     let past = past.await?.map_err(|error| no_past(&error))?;
@@ -130,7 +130,7 @@ pub(in crate::api) async fn state(
         }
     };
     let node = api.node.clone();
-    let then = with(&api, move |journal| node.state_at(journal, &path, moment));
+    let then = with_contents(&api, move |journal| node.state_at(journal, &path, moment));
     let then = then.await?.map_err(|error| no_past(&error))?;
     Ok(Json(PastStateAnswer {
         path: query.path,
@@ -139,21 +139,36 @@ pub(in crate::api) async fn state(
     }))
 }
 
-/// Reads the node's journal where that may block.
+/// Reads the contents of the node's journal, opened where they are sealed, where that may block.
+async fn with_contents<T: Send + 'static>(
+    api: &Api,
+    read: impl FnOnce(&dyn Journal) -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let node = api.node.clone();
+    node.existing_journal().await.map_err(no_journal)?;
+    let journal = node.journal().ok_or(NoJournal::NeverUsed);
+    let journal = journal.map_err(no_journal)?;
+    let work = tokio::task::spawn_blocking(move || read(&*journal));
+    work.await.map_err(|error| cut_off(&error))
+}
+
+/// Reads the node's journal as it is on disk, where that may block.
 async fn with<T: Send + 'static>(
     api: &Api,
     read: impl FnOnce(&DiskJournal) -> T + Send + 'static,
 ) -> Result<T, Fault> {
     let journal = api.node.existing_journal().await.map_err(no_journal)?;
     let work = tokio::task::spawn_blocking(move || read(&journal));
-    work.await.map_err(|error| {
-        Fault::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "journal-failed",
-            error.to_string(),
-            "look at the node's log",
-        )
-    })
+    work.await.map_err(|error| cut_off(&error))
+}
+
+fn cut_off(error: &tokio::task::JoinError) -> Fault {
+    Fault::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "journal-failed",
+        error.to_string(),
+        "look at the node's log",
+    )
 }
 
 fn stream_of(text: &str) -> Result<StreamName, Fault> {

@@ -8,6 +8,7 @@ use crate::output::Output;
 use crate::table::{Align, Table};
 use serde::Serialize;
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use swarm_runtime::config::{Flags, Origin, Settings};
 use swarm_runtime::manifest::Manifest;
 
@@ -39,6 +40,13 @@ pub(crate) fn settings(flags: &NodeFlags, manifest: &Manifest) -> Result<Setting
             next_step,
         )
     })
+}
+
+/// The file with the journal's keys: flag over environment.
+pub(crate) fn journal_keys(flag: Option<&Path>) -> Option<PathBuf> {
+    let environment = std::env::var_os("SWARM_JOURNAL_KEYS").filter(|file| !file.is_empty());
+    flag.map(Path::to_owned)
+        .or_else(|| environment.map(Into::into))
 }
 
 #[derive(Serialize)]

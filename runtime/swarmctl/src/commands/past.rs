@@ -1,7 +1,7 @@
 //! `actor history` and `actor state`: the past of durable agents.
 
 use super::journal::{open, stopped_failure};
-use super::manifest;
+use super::{config, manifest};
 use crate::behaviours::behaviours;
 use crate::cli::{ActorHistory, ActorState, Global, PastOf};
 use crate::client::NodeClient;
@@ -12,8 +12,10 @@ use crate::table::{Align, Table, printable};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::path::Path as FilePath;
+use std::sync::Arc;
 use swarm_actors::journal::Seq;
-use swarm_journal::{DiskJournal, directory_in};
+use swarm_journal::directory_in;
+use swarm_journal::seal::{Keys, SealedJournal};
 use swarm_protocols::Path;
 use swarm_runtime::api::types::{
     HistoryAnswer, HistoryEvent, HistoryQuery, PastStateAnswer, StateQuery,
@@ -173,7 +175,7 @@ fn path_of(text: &str) -> Result<Path, Failure> {
 struct Stopped {
     manifest: Manifest,
     behaviours: Behaviours,
-    journal: DiskJournal,
+    journal: SealedJournal,
 }
 
 impl Stopped {
@@ -181,10 +183,22 @@ impl Stopped {
         let (Some(data), Some(file)) = (&past.data, &past.manifest) else {
             return Ok(None);
         };
+        let keys = match config::journal_keys(past.journal_keys.as_deref()) {
+            Some(file) => Keys::read(&file).map_err(|error| {
+                Failure::new(
+                    ExitStatus::Usage,
+                    "bad-keys",
+                    error.to_string(),
+                    "each line of the file is CATEGORY NUMBER KEY, see docs/durability.md",
+                )
+            })?,
+            None => Keys::none(),
+        };
+        let disk = open(&directory_in(FilePath::new(data)))?;
         Ok(Some(Self {
             manifest: manifest::load(file, ExitStatus::Usage)?,
             behaviours: behaviours(None)?,
-            journal: open(&directory_in(FilePath::new(data)))?,
+            journal: SealedJournal::new(Arc::new(disk), Arc::new(keys)),
         }))
     }
 }

@@ -89,6 +89,7 @@ async fn start_node(
         behaviours(Some(data.path()))?,
     );
     options.data = Some(data.path().to_owned());
+    options.journal_keys = config::journal_keys(up.settings.journal_keys.as_deref());
     options.labels = settings.labels.value.clone();
     let threads = AgentThreads::start()?;
     let node = {

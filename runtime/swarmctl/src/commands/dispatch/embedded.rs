@@ -56,6 +56,7 @@ impl Embedded {
         let folder = data.as_ref().map(|data| data.path().to_owned());
         let mut options = NodeOptions::new(name, manifest, behaviours(folder.as_deref())?);
         options.data = folder;
+        options.journal_keys = config::journal_keys(None);
         options.seed = asked.seed;
         let threads = AgentThreads::start()?;
         let node = {
