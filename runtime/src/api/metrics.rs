@@ -1,11 +1,14 @@
 //! Metrics in the text form of Prometheus.
 
 use super::types::NodeState;
+use crate::cluster::Cluster;
 use crate::fipa::Counts;
 use crate::node::Node;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use swarm_actors::ActorInfo;
+use swarm_cluster::gossip::GossipCounters;
+use swarm_cluster::transport::LinkInfo;
 
 /// What the metrics are made of, taken at one moment.
 pub(super) struct Snapshot {
@@ -20,12 +23,43 @@ pub(super) struct Snapshot {
     cpu_seconds: Option<f64>,
     fipa: Option<Counts>,
     projection_lags: Vec<(String, u64)>,
+    cluster: Option<ClusterFigures>,
+}
+
+/// What is known of the node's place in a cluster.
+struct ClusterFigures {
+    members: BTreeMap<&'static str, u64>,
+    links: Vec<LinkInfo>,
+    certificate_expires_s: u64,
+    gossip: Option<GossipCounters>,
+}
+
+impl ClusterFigures {
+    async fn of(cluster: &Cluster) -> Self {
+        let mut members: BTreeMap<_, _> = ["alive", "suspect", "down", "left"]
+            .map(|state| (state, 0))
+            .into();
+        for member in cluster.members().await {
+            *members.entry(member.state).or_default() += 1;
+        }
+        Self {
+            members,
+            links: cluster.links(),
+            certificate_expires_s: cluster.certificate_expires(),
+            gossip: cluster.gossip_counters().await,
+        }
+    }
 }
 
 impl Snapshot {
-    pub(super) fn of(node: &Node) -> Self {
+    pub(super) async fn of(node: &Node) -> Self {
+        let cluster = match node.cluster() {
+            Some(cluster) => Some(ClusterFigures::of(cluster).await),
+            None => None,
+        };
         let system = node.system();
         Self {
+            cluster,
             node: node.name().to_string(),
             state: node.state().0,
             started_at_s: node.started_at().unix_ms as f64 / 1000.0,
@@ -93,6 +127,10 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
             "How many positions of the journal are not in a projection's view yet.",
             &samples,
         );
+    }
+
+    if let Some(cluster) = &snapshot.cluster {
+        cluster_families(cluster, &mut family);
     }
 
     let mut by_state: BTreeMap<(&str, &str), f64> = BTreeMap::new();
@@ -220,6 +258,92 @@ pub(super) fn render(snapshot: &Snapshot) -> String {
         );
     }
     text
+}
+
+type Family<'a> = dyn FnMut(&str, &str, &str, &[(String, f64)]) + 'a;
+
+fn cluster_families(cluster: &ClusterFigures, family: &mut Family<'_>) {
+    let members: Vec<_> = cluster
+        .members
+        .iter()
+        .map(|(state, n)| (format!("state=\"{state}\""), *n as f64))
+        .collect();
+    family(
+        "swarm_cluster_members",
+        "gauge",
+        "Members as this node sees them, itself included.",
+        &members,
+    );
+    let links = |figure: &dyn Fn(&LinkInfo) -> f64| -> Vec<(String, f64)> {
+        cluster
+            .links
+            .iter()
+            .map(|link| {
+                let labels = format!("peer=\"{}\",lane=\"{}\"", link.peer, link.lane.as_str());
+                (labels, figure(link))
+            })
+            .collect()
+    };
+    family(
+        "swarm_link_open",
+        "gauge",
+        "Whether a connection to the peer is open.",
+        &links(&|link| f64::from(u8::from(link.is_open))),
+    );
+    family(
+        "swarm_link_connections_total",
+        "counter",
+        "Connections to the peer so far.",
+        &links(&|link| link.connections as f64),
+    );
+    family(
+        "swarm_link_under_way_bytes",
+        "gauge",
+        "What is under way to the peer, with overhead.",
+        &links(&|link| link.under_way_bytes as f64),
+    );
+    family(
+        "swarm_link_held_bytes",
+        "gauge",
+        "What is held here for agents that have not taken it, with overhead.",
+        &links(&|link| link.held_bytes as f64),
+    );
+    family(
+        "swarm_certificate_expires_seconds",
+        "gauge",
+        "When the node's certificate runs out, in seconds since 1970.",
+        &[(String::new(), cluster.certificate_expires_s as f64)],
+    );
+    let Some(gossip) = &cluster.gossip else {
+        return;
+    };
+    family(
+        "swarm_gossip_packets_total",
+        "counter",
+        "Packets of gossip: sent and opened, and those that were refused, by reason.",
+        &[
+            ("what=\"sent\"", gossip.sent),
+            ("what=\"received\"", gossip.received),
+            ("what=\"unsent\"", gossip.unsent),
+            ("what=\"malformed\"", gossip.malformed),
+            ("what=\"unknown-key\"", gossip.unknown_key),
+            ("what=\"replayed\"", gossip.replayed),
+            ("what=\"forged\"", gossip.forged),
+        ]
+        .map(|(what, n)| (what.to_owned(), n as f64)),
+    );
+    family(
+        "swarm_gossip_sent_bytes_total",
+        "counter",
+        "Bytes of gossip sent, without the headers of UDP and below.",
+        &[(String::new(), gossip.sent_bytes as f64)],
+    );
+    family(
+        "swarm_local_health",
+        "gauge",
+        "How far this node distrusts its own opinion, 0 to 7.",
+        &[(String::new(), f64::from(gossip.health.score()))],
+    );
 }
 
 /// From `/proc`; none where there is no such thing.

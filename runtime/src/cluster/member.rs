@@ -19,7 +19,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use swarm_actors::platform::Platform;
 use swarm_actors::{System, WeakSystem};
-use swarm_cluster::gossip::{Gossip, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice};
+use swarm_cluster::gossip::{
+    Gossip, GossipCounters, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice,
+};
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::membership::{Change, Event, MemberState, MemberView, Peer, Profile};
 use swarm_cluster::names;
@@ -455,6 +457,17 @@ impl Cluster {
         let me = self.0.links.me().clone();
         let views = self.0.gossip.members().await.unwrap_or_default();
         views.iter().map(|view| member_of(view, &me)).collect()
+    }
+
+    /// Until when this node's certificate holds, in seconds since 1970 UTC.
+    #[must_use]
+    pub fn certificate_expires(&self) -> u64 {
+        self.0.credentials.current().described.not_after
+    }
+
+    /// What gossip has counted; none once the node has left.
+    pub async fn gossip_counters(&self) -> Option<GossipCounters> {
+        self.0.gossip.counters().await.ok()
     }
 
     /// The connections to other nodes.

@@ -1182,6 +1182,24 @@ pub(crate) struct Dispatch {
     /// Run a node with this tree for as long as it takes, instead of using the one at --node
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    /// Have the node that --manifest runs join this cluster meanwhile: the group's members of all nodes get jobs
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        requires = "manifest",
+        requires = "token"
+    )]
+    pub(crate) join: Vec<String>,
+    /// The token to join with
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        requires = "join",
+        hide_env_values = true,
+        env = "SWARM_TOKEN"
+    )]
+    pub(crate) token: Option<String>,
     /// Write results to this file instead of stdout, and go on where it ends
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

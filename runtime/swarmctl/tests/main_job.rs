@@ -184,3 +184,32 @@ fn a_member_does_what_is_asked_through_another_one() {
     let status = n1.run(&["status", "-o", "json"]).expect(0).json();
     assert_eq!(status["nodes"].as_array().map(Vec::len), Some(2));
 }
+
+#[test]
+fn a_node_for_one_run_joins_and_has_the_workers_of_all() {
+    let [n1, n2, n3] = three();
+    let token = n1.run(&["token", "create", "-o", "json"]).expect(0).json();
+    let secret = token["token"].as_str().expect("a token");
+    let address = token["address"].as_str().expect("an address");
+    let folder = folder();
+    let jobs = file(&folder, "jobs.jsonl", &lines(200, 30));
+    let example = example();
+    let arguments = ["dispatch", &jobs, "--to", "workers", "--manifest", &example];
+    let joined = ["--join", address, "--token", secret];
+    let said = common::run(&[&arguments[..], &joined].concat()).expect(0);
+    let nodes: BTreeSet<String> = said.lines().iter().map(node_in).collect();
+    assert_eq!(nodes.len(), 4, "{nodes:?}");
+    // It said goodbye.
+    let list = n1.run(&["node", "ls", "-o", "json"]).expect(0).json();
+    let guest = list.as_array().expect("an array").iter();
+    let mut guest = guest.filter(|node| {
+        node["name"]
+            .as_str()
+            .is_some_and(|n| n.starts_with("dispatch-"))
+    });
+    assert_eq!(
+        guest.next().map(|node| node["state"].clone()),
+        Some(json!("left"))
+    );
+    drop((n2, n3));
+}

@@ -318,3 +318,32 @@ fn each_failure_of_joining_has_its_own_word_within_five_seconds() {
     );
     drop(n2);
 }
+
+#[test]
+fn metrics_tell_of_members_links_and_the_certificate() {
+    use std::io::{Read as _, Write as _};
+    let n1 = first();
+    let n2 = join(&n1, "n2");
+    eventually(|| state(&n1, "n2"), |state| state == "alive");
+    let host = n1.url.trim_start_matches("http://").to_owned();
+    let metrics = || {
+        let mut stream = std::net::TcpStream::connect(&host).expect("connects");
+        let asked = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(asked.as_bytes()).expect("is sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("is text");
+        text
+    };
+    let text = eventually(metrics, |text| {
+        text.contains("swarm_link_open{node=\"n1\",peer=\"n2\",lane=\"control\"} 1")
+    });
+    for line in [
+        "swarm_cluster_members{node=\"n1\",state=\"alive\"} 2",
+        "swarm_certificate_expires_seconds{node=\"n1\"} ",
+        "swarm_gossip_packets_total{node=\"n1\",what=\"forged\"} 0",
+        "swarm_local_health{node=\"n1\"} ",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    drop(n2);
+}

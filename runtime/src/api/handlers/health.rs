@@ -111,7 +111,7 @@ fn status_here(api: &Api) -> StatusAnswer {
 }
 
 pub(in crate::api) async fn metrics(State(api): State<Api>) -> Response {
-    let text = metrics::render(&metrics::Snapshot::of(&api.node));
+    let text = metrics::render(&metrics::Snapshot::of(&api.node).await);
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

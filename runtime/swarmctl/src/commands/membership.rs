@@ -42,22 +42,24 @@ pub(crate) struct MemberLine {
     pub(crate) address: String,
 }
 
+fn parsed(token: &str) -> Result<JoinToken, Failure> {
+    token
+        .parse()
+        .map_err(|error: swarm_cluster::security::TokenError| {
+            Failure::new(
+                ExitStatus::Usage,
+                "bad-token",
+                error.to_string(),
+                "copy the whole token; `swarmctl token create` makes a new one",
+            )
+        })
+}
+
 /// The way of a node that joins.
 pub(crate) fn way_of(join: &Join) -> Result<Way, Failure> {
-    let token: JoinToken =
-        join.token
-            .parse()
-            .map_err(|error: swarm_cluster::security::TokenError| {
-                Failure::new(
-                    ExitStatus::Usage,
-                    "bad-token",
-                    error.to_string(),
-                    "copy the whole token; `swarmctl token create` makes a new one",
-                )
-            })?;
     Ok(Way::Join {
         contacts: join.contacts.clone(),
-        token,
+        token: parsed(&join.token)?,
     })
 }
 
@@ -85,6 +87,30 @@ pub(crate) async fn enter(
         .map_err(|error| failure(&error))?;
     node.enter(cluster.clone());
     Ok((cluster, joined))
+}
+
+/// Makes the node of one command a member for as long as that takes: nothing of it is kept.
+pub(crate) async fn visit(
+    node: &Node,
+    contacts: &[String],
+    token: &str,
+) -> Result<Cluster, Failure> {
+    let options = ClusterOptions {
+        node: node.name().clone(),
+        listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+        may_move: true,
+        advertise: None,
+        data: None,
+        way: Way::Join {
+            contacts: contacts.to_vec(),
+            token: parsed(token)?,
+        },
+    };
+    let (cluster, _) = Cluster::start(node.system(), options)
+        .await
+        .map_err(|error| failure(&error))?;
+    node.enter(cluster.clone());
+    Ok(cluster)
 }
 
 async fn resolved(text: &str) -> Result<SocketAddr, Failure> {

@@ -5,7 +5,7 @@ use super::{Ended, How, Run};
 use crate::agent_threads::AgentThreads;
 use crate::behaviours::behaviours;
 use crate::cli::{Dispatch, DispatchProtocol, NodeFlags};
-use crate::commands::{config, log, manifest};
+use crate::commands::{config, log, manifest, membership};
 use crate::exit::ExitStatus;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -19,6 +19,7 @@ use swarm_actors::System;
 use swarm_actors::conversation::ProtocolRef;
 use swarm_protocols::Name;
 use swarm_runtime::api::types::NodeState;
+use swarm_runtime::cluster::Cluster;
 use swarm_runtime::data::DataFolder;
 use swarm_runtime::dispatch::{BiddingWorkers, Desk, DurableRun, GroupWorkers, Recovered, RunName};
 use swarm_runtime::manifest::Manifest;
@@ -35,6 +36,8 @@ pub(super) struct Embedded {
     group: Name,
     /// Who calls for bids, where jobs are awarded by them.
     caller: Option<ProtocolRef>,
+    /// Its place in a cluster, for the run.
+    cluster: Option<Cluster>,
     /// Dropped after the node.
     _threads: AgentThreads,
 }
@@ -49,6 +52,11 @@ impl Embedded {
         let manifest = manifest::load(file, ExitStatus::Usage)?;
         log::init_for_command(output)?;
         let name = match &manifest.node.name {
+            // Beside the nodes that the cluster has.
+            _ if !asked.join.is_empty() => {
+                let name = format!("{NAME}-{:08x}", fastrand::u32(..));
+                Name::new(&name).expect("it is a name")
+            }
             Some(name) => name.value.clone(),
             None => Name::new(NAME).expect("it is a name"),
         };
@@ -71,8 +79,13 @@ impl Embedded {
                 format!("swarmctl validate {}; -v shows more", file.display()),
             )
         })?;
+        let cluster = match (asked.join.as_slice(), &asked.token) {
+            ([], _) | (_, None) => None,
+            (contacts, Some(token)) => Some(membership::visit(&node, contacts, token).await?),
+        };
         let system = node.system();
-        if system.group(group).is_empty() {
+        // The members of other nodes become known in a moment; they are waited for as those that restart are.
+        if cluster.is_none() && system.group(group).is_empty() {
             let groups: Vec<String> = system
                 .groups()
                 .iter()
@@ -105,6 +118,7 @@ impl Embedded {
         };
         Ok(Self {
             caller,
+            cluster,
             node,
             group: group.clone(),
             _threads: threads,
@@ -153,6 +167,10 @@ impl Embedded {
         let system = self.node.system();
         let asked = run.asked;
         let workers = Desk::default().workers(system, &self.group, asked.deadline, asked.patience);
+        let workers = match &self.cluster {
+            Some(_) => workers.naming_nodes(),
+            None => workers,
+        };
         let restarts_before = self.restarts();
         let killed = AtomicU64::new(0);
         let mut ended = tokio::select! {
@@ -185,6 +203,9 @@ impl Embedded {
     }
 
     pub(super) async fn stop(self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
+        }
         self.node.stop(STOP_DEADLINE).await;
     }
 
