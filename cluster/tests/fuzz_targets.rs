@@ -1,6 +1,11 @@
 //! The fuzz targets over real messages and changes of them: what `cargo fuzz` does for longer, without its tools.
 
-#[allow(dead_code, unreachable_pub, missing_docs)]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "shared with the fuzz targets"
+)]
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
