@@ -1,7 +1,7 @@
 //! Another manifest for a node that runs: its supervisors take over what can be, and what cannot is stopped and started.
 
 use super::blueprint::Draft;
-use super::{Node, NodeState, durable, tree};
+use super::{Node, NodeState, tree};
 use crate::api::types::ManifestAnswer;
 use crate::cluster::{Cluster, Forwarded};
 use crate::manifest::{Change, Declaration, Manifest, Rejected, Step, changes};
@@ -152,7 +152,7 @@ impl Node {
         let bad = |error: tree::BadAgent| ApplyError::Bad(error.to_string());
         tree::reserve(&new.root, behaviours).map_err(bad)?;
         if tree::needs_journal(&new.root, behaviours) {
-            let opened = durable::open(behaviours, self.data()).await;
+            let opened = self.open_disk().await;
             opened.map_err(ApplyError::Bad)?;
         }
         let draft = Draft::of(&new.root, behaviours, self.system(), self.tools()).map_err(bad)?;

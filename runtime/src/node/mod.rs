@@ -595,7 +595,7 @@ impl Node {
         self.journal().ok_or(NoJournal::NoData)
     }
 
-    async fn open_disk(&self) -> Result<(), String> {
+    pub(super) async fn open_disk(&self) -> Result<(), String> {
         let Inner {
             behaviours,
             data,
