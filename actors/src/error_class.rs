@@ -211,7 +211,9 @@ impl Classify for CallError {
             Self::StartFailed(_) => {
                 class(ErrorKind::Supervision, Severity::Error, Recovery::Escalate)
             }
-            Self::Restarting => class(ErrorKind::Supervision, Severity::Warning, Recovery::Retry),
+            Self::Restarting | Self::Full { .. } => {
+                class(ErrorKind::Supervision, Severity::Warning, Recovery::Retry)
+            }
             Self::NoProc => class(
                 ErrorKind::Supervision,
                 Severity::Critical,

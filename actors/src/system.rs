@@ -29,7 +29,9 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use swarm_protocols::{AclMessage, Address, ExitReason, Incarnation, Name, Path, Pid, Priority};
+use swarm_protocols::{
+    AclMessage, Address, ExitReason, Incarnation, Limit, Name, Path, Pid, Priority,
+};
 use swarm_supervisors::{
     CallError, Context, Env, Observer, Report, ReportReason, Root, StartError, SupervisorInit,
     SupervisorRef, start_root,
@@ -70,6 +72,8 @@ pub struct SystemOptions {
     pub watchdog: Watchdog,
     /// How often.
     pub watchdog_interval: Duration,
+    /// How many agents there are at most, the node's own not counted; the start of one more fails with `limit(agents)`. None: any number.
+    pub agents_max: Option<u32>,
 }
 
 impl SystemOptions {
@@ -86,6 +90,7 @@ impl SystemOptions {
             hooks: Hooks::default(),
             watchdog: Watchdog::default(),
             watchdog_interval: WATCHDOG_INTERVAL_DEFAULT,
+            agents_max: None,
         }
     }
 }
@@ -744,6 +749,14 @@ impl System {
                 // Another kind of agent takes the place.
                 Err(_) => known.0.discard(),
             }
+        }
+        if let Some(max) = self.0.still.options.agents_max
+            && !is_service(path)
+            && self.0.cells.len() >= max as usize
+            // The node's own are not counted, which takes a look at each.
+            && self.agents().len() >= max as usize
+        {
+            return Err(StartError::Failed(ExitReason::Limit(Limit::Agents)));
         }
         let cell = Cell::new(
             self.env().address(),

@@ -55,6 +55,8 @@ pub enum Limit {
     HostBytes,
     /// It went on setting more timers than it is granted.
     Timers,
+    /// Its node has as many agents as it takes.
+    Agents,
 }
 
 /// An error and its causes, outermost first.
@@ -198,6 +200,7 @@ impl fmt::Display for Limit {
             Self::LogVolume => "log-volume",
             Self::HostBytes => "host-bytes",
             Self::Timers => "timers",
+            Self::Agents => "agents",
         })
     }
 }

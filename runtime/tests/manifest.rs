@@ -605,6 +605,20 @@ fn what_a_partition_does_is_said_in_full() {
 }
 
 #[test]
+fn what_is_declared_fits_its_own_bounds() {
+    let text = "[node]\nagents_max = 3\n[supervisor.\"/p\"]\nchildren_max = 3\n[agent.\"/p/a\"]\nbehaviour = \"echo\"\nreplicas = 3\n[agent.\"/b\"]\nbehaviour = \"echo\"\nreplicas = 9\nplace = {}\n";
+    let manifest = parse(text);
+    assert_eq!(manifest.node.agents_max.map(|max| max.value), Some(3));
+    refused(
+        &text.replace("replicas = 3", "replicas = 4"),
+        &[
+            "2:1: node.agents_max: the manifest starts 4 agents on every node (try 4)",
+            "4:16: supervisor.\"/p\".children_max: /p declares 4 children (try 4)",
+        ],
+    );
+}
+
+#[test]
 fn a_place_that_cannot_be_kept_is_refused() {
     refused(
         r#"[supervisor."/all"]

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
-use swarm_actors::{AnyRef, What};
+use swarm_actors::{Agent, AgentSpec, AnyRef, Failure, NoMessage, Turn, What};
 use swarm_cluster::partition::Side;
-use swarm_cluster::placement::Labels;
+use swarm_cluster::placement::{Labels, NoPlace};
 use swarm_cluster::security::JoinToken;
-use swarm_protocols::{Name, Path};
+use swarm_protocols::{ExitReason, Limit, Name, Path};
 use swarm_runtime::api::ApiServer;
 use swarm_runtime::behaviours;
 use swarm_runtime::cluster::{Cluster, ClusterOptions, Way};
 use swarm_runtime::manifest::Manifest;
 use swarm_runtime::node::{ApplyError, Node, NodeOptions};
+use swarm_supervisors::CallError;
 
 /// How long anything may take here: the machine may be slow, and nothing is measured.
 const SOON: Duration = Duration::from_secs(90);
@@ -457,4 +458,41 @@ async fn a_node_that_lacks_the_clusters_manifest_takes_it_over() {
     assert_eq!(counts(&both, "/placed"), [2, 2]);
     assert_eq!(counts(&both, "/rows"), [2, 2]);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_takes_no_more_agents_than_it_may_have() {
+    let behaviours = behaviours::builtin();
+    let text = "[agent.\"/fixed\"]\nbehaviour = \"echo\"\nreplicas = 2\n[agent.\"/placed\"]\nbehaviour = \"echo\"\nreplicas = 5\nplace = {}\n";
+    let manifest = Manifest::parse(text, &behaviours).expect("a manifest");
+    let mut options = NodeOptions::new(name("n1"), manifest, behaviours);
+    options.agents_max = Some(4);
+    let node = Node::new(options);
+    node.start_tree().await.expect("starts");
+    until("there are as many as may be", &[&node], || {
+        node.system().agents().len() == 4 && node.placed().nowhere.len() == 3
+    })
+    .await;
+    let why: Vec<_> = node.placed().nowhere.into_values().collect();
+    assert_eq!(why, [NoPlace::NoRoom; 3]);
+    // Whoever else starts one is refused.
+    let spec = AgentSpec::new("more", || Quiet).expect("a name");
+    let root = node.system().tree().expect("runs");
+    let refused = root.start_child(spec.child(node.system())).await;
+    let reason = ExitReason::Limit(Limit::Agents);
+    assert_eq!(refused.err(), Some(CallError::StartFailed(reason)));
+    let more = text.replace("replicas = 2", "replicas = 5");
+    assert!(matches!(
+        node.apply(&more, 1).await,
+        Err(ApplyError::TooMany { agents: 5, max: 4 })
+    ));
+}
+
+struct Quiet;
+
+impl Agent for Quiet {
+    type Message = NoMessage;
+    async fn handle(&mut self, _: &mut Turn<'_, Self>, message: NoMessage) -> Result<(), Failure> {
+        match message {}
+    }
 }

@@ -234,6 +234,8 @@ pub struct SupervisorFlags {
     pub auto_shutdown: AutoShutdown,
     /// How restarts are stamped.
     pub window: Window,
+    /// How many children it has at most, stopped ones included; one more is refused. None: any number, as in OTP.
+    pub children_max: Option<u32>,
 }
 
 impl Default for SupervisorFlags {
@@ -244,6 +246,7 @@ impl Default for SupervisorFlags {
             period: Duration::from_secs(5),
             auto_shutdown: AutoShutdown::Never,
             window: Window::WholeSeconds,
+            children_max: None,
         }
     }
 }
@@ -277,6 +280,13 @@ impl SupervisorFlags {
     #[must_use]
     pub fn window(mut self, window: Window) -> Self {
         self.window = window;
+        self
+    }
+
+    /// Sets how many children it has at most. OTP has no such bound; Elixir's DynamicSupervisor has (`max_children`).
+    #[must_use]
+    pub fn children_max(mut self, children_max: u32) -> Self {
+        self.children_max = Some(children_max);
         self
     }
 }
@@ -342,6 +352,14 @@ pub enum SpecError {
     /// `simple_one_for_one` takes exactly one spec, the template.
     #[error("simple_one_for_one takes exactly one child spec, not {0}")]
     NotOneTemplate(usize),
+    /// More children than the supervisor may have.
+    #[error("{children} children, and the supervisor has at most {max}")]
+    TooManyChildren {
+        /// How many there are.
+        children: usize,
+        /// How many there may be.
+        max: u32,
+    },
     /// Automatic shutdown does not go with `simple_one_for_one` (S142).
     #[error("simple_one_for_one does not go with automatic shutdown")]
     SimpleWithAutoShutdown,
@@ -405,6 +423,13 @@ impl SupervisorSpec {
         check_flags(&self.flags)?;
         if self.flags.strategy == Strategy::SimpleOneForOne && self.children.len() != 1 {
             return Err(SpecError::NotOneTemplate(self.children.len()));
+        }
+        if let Some(max) = self.flags.children_max
+            && self.flags.strategy != Strategy::SimpleOneForOne
+            && self.children.len() > max as usize
+        {
+            let children = self.children.len();
+            return Err(SpecError::TooManyChildren { children, max });
         }
         check_childspecs(&self.children, self.flags.auto_shutdown)
     }

@@ -351,3 +351,33 @@ async fn ten_thousand_children_start_stop_and_restart_on_real_threads() {
     }
     assert_eq!(root.shutdown().await, ExitReason::SHUTDOWN);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_takes_no_more_children_than_it_may_have() {
+    let puppet = Puppet::new();
+    let flags = SupervisorFlags::default().children_max(2);
+    let root = start_root(env(), spec(flags, [puppet.spec("a")]))
+        .await
+        .expect("starts");
+    let supervisor = root.supervisor();
+    supervisor
+        .start_child(puppet.spec("b"))
+        .await
+        .expect("there is room");
+    let refused = supervisor.start_child(puppet.spec("c")).await;
+    assert_eq!(refused.err(), Some(CallError::Full { max: 2 }));
+    let taken = supervisor.start_child(puppet.spec("b")).await;
+    assert!(matches!(taken, Err(CallError::AlreadyStarted(_))));
+    supervisor.terminate_child(name("b")).await.expect("stops");
+    supervisor
+        .delete_child(name("b"))
+        .await
+        .expect("forgets it");
+    supervisor
+        .start_child(puppet.spec("c"))
+        .await
+        .expect("there is room again");
+    let flags = SupervisorFlags::default().children_max(1);
+    let many = start_root(env(), spec(flags, [puppet.spec("d"), puppet.spec("e")])).await;
+    assert!(many.is_err());
+}

@@ -88,6 +88,20 @@ pub fn check_data(text: &str) -> Result<String, SettingError> {
     Ok(text.to_owned())
 }
 
+/// A number of agents.
+///
+/// # Errors
+/// The text is no number from 1 to 1 000 000.
+pub fn check_agents_max(text: &str) -> Result<u32, SettingError> {
+    match text.parse::<u32>() {
+        Ok(number) if (1..=1_000_000).contains(&number) => Ok(number),
+        _ => Err(SettingError::new(
+            format!("{text:?} is no number from 1 to 1000000"),
+            "10000",
+        )),
+    }
+}
+
 /// `NAME=VALUE`, several with commas between them.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ pub struct Flags {
     pub name: Option<String>,
     /// `--label`, several joined with commas
     pub labels: Option<String>,
+    /// `--agents-max`
+    pub agents_max: Option<String>,
     /// `--data`
     pub data: Option<String>,
     /// `--listen`
@@ -79,6 +81,8 @@ pub struct Settings {
     pub name: Setting<Name>,
     /// What the node is labelled with.
     pub labels: Setting<Labels>,
+    /// How many agents it has at most; none: any number.
+    pub agents_max: Setting<Option<u32>>,
     /// The data folder.
     pub data: Setting<PathBuf>,
     /// Where other nodes reach this one, over TCP and UDP. Where it is the default and taken, a free port is.
@@ -212,6 +216,22 @@ impl Settings {
                 node.listen.as_ref(),
                 || LISTEN_DEFAULT.parse().expect("the default is an address"),
             )?,
+            agents_max: fold.pick(
+                Layers {
+                    setting: "agents_max",
+                    flag: ("--agents-max", flags.agents_max.as_deref()),
+                    variables: &["SWARM_AGENTS_MAX"],
+                },
+                |text| check::check_agents_max(text).map(Some),
+                node.agents_max
+                    .as_ref()
+                    .map(|stated| Stated {
+                        value: Some(stated.value),
+                        line: stated.line,
+                    })
+                    .as_ref(),
+                || None,
+            )?,
             labels: fold.pick(
                 Layers {
                     setting: "labels",
@@ -309,6 +329,12 @@ impl Settings {
                 &self.data,
                 json!(self.data.value.display().to_string()),
                 "the data folder",
+            ),
+            entry(
+                "agents_max",
+                &self.agents_max,
+                json!(self.agents_max.value),
+                "how many agents the node has at most",
             ),
             entry(
                 "labels",

@@ -7,8 +7,8 @@ mod check;
 mod layers;
 
 pub use check::{
-    LogFormat, SettingError, check_advertise, check_api, check_data, check_labels, check_listen,
-    check_log, check_log_format,
+    LogFormat, SettingError, check_advertise, check_agents_max, check_api, check_data,
+    check_labels, check_listen, check_log, check_log_format,
 };
 pub use layers::{Entry, Flags, Origin, Setting, SettingRejected, Settings};
 

@@ -121,6 +121,7 @@ fn supervisor(declared: DeclaredSupervisor, children: Children) -> Supervisor {
             auto_shutdown: declared
                 .auto_shutdown
                 .map_or(defaults.auto_shutdown, |auto| auto.value),
+            children_max: declared.children_max.map(|max| max.value),
             window: declared
                 .window
                 .map_or(defaults.window, |window| window.value),

@@ -137,7 +137,8 @@ fn of_supervisors(old: &Supervisor, new: &Supervisor) -> Option<Change> {
         intensity,
         period,
         window,
-        auto_shutdown
+        auto_shutdown,
+        children_max
     );
     keys.extend(of_policies(&old.child, &new.child));
     let is_simple = |s: &Supervisor| s.flags.strategy == Strategy::SimpleOneForOne;

@@ -1,5 +1,6 @@
 //! What no section shows by itself: who stands below whom, which names are taken, which settings exclude each other.
 
+use super::bounds;
 use super::build::{build, root_of};
 use super::declared::{Declared, DeclaredAgent, DeclaredChild, DeclaredSupervisor};
 use super::place;
@@ -33,6 +34,7 @@ pub(super) fn check(
     place::check(&declared, &|path| shape.strategy(path), catalogue, problems);
     check_replica_names(&declared, &shape, problems);
     check_size(&declared.agents, problems);
+    bounds::check(&declared, problems);
     if !problems.is_empty() {
         return root_of(None, Vec::new());
     }

@@ -93,6 +93,8 @@ pub struct NodeSettings {
     pub advertise: Option<Stated<String>>,
     /// What it is labelled with.
     pub labels: Option<Stated<Labels>>,
+    /// How many agents it has at most.
+    pub agents_max: Option<Stated<u32>>,
     /// Where the API answers.
     pub api: Option<Stated<SocketAddr>>,
     /// What is logged, as a filter.
@@ -125,6 +127,7 @@ pub(super) struct DeclaredSupervisor {
     pub(super) period: Option<Located<Duration>>,
     pub(super) window: Option<Located<Window>>,
     pub(super) auto_shutdown: Option<Located<AutoShutdown>>,
+    pub(super) children_max: Option<Located<u32>>,
     pub(super) child: DeclaredChild,
 }
 
@@ -286,11 +289,13 @@ fn node(mut section: Section<'_, '_>, problems: &mut Problems<'_>) -> NodeSettin
 
     let name = section.name(problems, "name");
     let labels = place::labels(&mut section, problems, "labels");
+    let agents_max = section.integer(problems, "agents_max", 1..=REPLICAS_MAX);
     let shutdown_deadline = section.duration(problems, "shutdown_deadline");
     let exit_on_tree_failure = section.boolean(problems, "exit_on_tree_failure");
     let settings = NodeSettings {
         name: stated(problems, name),
         labels: stated(problems, labels),
+        agents_max: stated(problems, agents_max),
         data: checked(&mut section, problems, "data", config::check_data),
         listen: checked(&mut section, problems, "listen", config::check_listen),
         advertise: checked(&mut section, problems, "advertise", config::check_advertise),
@@ -325,6 +330,7 @@ fn supervisor(
         period: period(&mut section, window.as_ref(), problems),
         window,
         auto_shutdown: section.choice(problems, "auto_shutdown", &AUTO_SHUTDOWNS),
+        children_max: section.integer(problems, "children_max", 1..=REPLICAS_MAX),
         child: child(&mut section, problems),
     };
     section.finish(problems);

@@ -5,6 +5,7 @@
 //! built. The steps note every mistake they meet and go on; a tree comes out only when there was none. Nothing here starts
 //! anything. The reference of all keys is `docs/manifest.md`.
 
+mod bounds;
 mod build;
 mod changes;
 mod check;
@@ -190,7 +191,7 @@ impl Manifest {
         // What was recovered from a text that is no TOML would only add mistakes that nobody made.
         if problems.is_empty() {
             let mut declared = declared::read(document.get_ref(), folder, &mut problems);
-            let node = std::mem::take(&mut declared.node);
+            let node = declared.node.clone();
             let tools = std::mem::take(&mut declared.tools);
             let cluster = std::mem::take(&mut declared.cluster);
             let root = check::check(declared, catalogue, &mut problems);

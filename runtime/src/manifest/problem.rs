@@ -91,6 +91,19 @@ impl<'t> Problems<'t> {
         });
     }
 
+    /// Notes a mistake that a whole line makes.
+    pub(super) fn note_line(
+        &mut self,
+        line: usize,
+        key: impl Into<String>,
+        message: impl Into<String>,
+        suggestion: Option<String>,
+    ) {
+        let start = self.line_starts.get(line.saturating_sub(1));
+        let start = start.copied().unwrap_or(0);
+        self.note(&(start..start), key, message, suggestion);
+    }
+
     /// The line of a place in the text, for messages about another place.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         self.position(span.start).0

@@ -5,6 +5,7 @@ use super::{Node, NodeState, tree};
 use crate::api::types::ManifestAnswer;
 use crate::cluster::{Cluster, Forwarded};
 use crate::manifest::{Change, Declaration, Manifest, Rejected, Step, changes};
+use crate::placement;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_cluster::placement::{Edition, digest_of};
@@ -25,6 +26,14 @@ pub enum ApplyError {
     /// An agent of it cannot run here.
     #[error("{0}")]
     Bad(String),
+    /// It starts more agents than this node takes.
+    #[error("it starts {agents} agents, and this node has at most {max}")]
+    TooMany {
+        /// How many.
+        agents: u64,
+        /// How many the node takes.
+        max: u32,
+    },
     /// The node is starting or stopping.
     #[error("the node is {0}")]
     NotNow(NodeState),
@@ -149,6 +158,12 @@ impl Node {
             edition,
             ..Manifest::parse(&text, behaviours)?
         };
+        if let Some(max) = self.0.agents_max {
+            let agents = placement::fixed_agents(&new.root);
+            if agents > u64::from(max) {
+                return Err(ApplyError::TooMany { agents, max });
+            }
+        }
         let bad = |error: tree::BadAgent| ApplyError::Bad(error.to_string());
         tree::reserve(&new.root, behaviours).map_err(bad)?;
         if tree::needs_journal(&new.root, behaviours) {

@@ -74,6 +74,8 @@ pub struct NodeOptions {
     pub labels: Labels,
     /// The file with the keys that seal what its journal holds; none: nothing is sealed.
     pub journal_keys: Option<PathBuf>,
+    /// How many agents it has at most; none: any number.
+    pub agents_max: Option<u32>,
     /// What addresses, jitter and the agents' random numbers follow from; none for a random one.
     pub seed: Option<u64>,
 }
@@ -89,6 +91,7 @@ impl NodeOptions {
             data: None,
             journal_keys: None,
             labels: Labels::new(),
+            agents_max: None,
             seed: None,
         }
     }
@@ -104,6 +107,7 @@ struct Inner {
     /// What its supervisors look after.
     blueprint: Blueprint,
     labels: Labels,
+    agents_max: Option<u32>,
     /// The text of the manifest that was applied last.
     applied: Mutex<Option<Arc<str>>>,
     /// One manifest is applied at a time: that takes as long as stops and starts.
@@ -197,13 +201,17 @@ impl Node {
     pub fn new(options: NodeOptions) -> Self {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
         Self(Arc::new(Inner {
-            system: System::new(SystemOptions::new(options.name.clone(), seed)),
+            system: System::new(SystemOptions {
+                agents_max: options.agents_max,
+                ..SystemOptions::new(options.name.clone(), seed)
+            }),
             conversations: ConversationBook::default(),
             name: options.name,
             tools: NodeTools::new(&options.manifest.tools),
             manifest: RwLock::new(Arc::new(options.manifest)),
             blueprint: Blueprint::default(),
             labels: options.labels,
+            agents_max: options.agents_max,
             applied: Mutex::new(None),
             applying: tokio::sync::Mutex::new(()),
             placement: OnceLock::new(),

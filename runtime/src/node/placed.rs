@@ -77,7 +77,10 @@ impl Node {
                 true => placement::declared(&manifest.root),
                 false => Vec::new(),
             },
-            room: None,
+            room: self.0.agents_max.map(|max| {
+                let fixed = placement::fixed_agents(&manifest.root);
+                max.saturating_sub(u32::try_from(fixed).unwrap_or(u32::MAX))
+            }),
         }
     }
 

@@ -10,6 +10,21 @@ pub(crate) fn declared(root: &Supervisor) -> Vec<Declared> {
     found
 }
 
+/// How many agents a tree starts on every node that runs it.
+pub(crate) fn fixed_agents(supervisor: &Supervisor) -> u64 {
+    let Children::Static(children) = &supervisor.children else {
+        return supervisor.agents_at_start();
+    };
+    let here = children
+        .iter()
+        .filter(|child| child.policy().place.is_none());
+    here.map(|child| match child {
+        Child::Agent(agent) => u64::from(agent.replicas.unwrap_or(1)),
+        Child::Supervisor(inner) => fixed_agents(inner),
+    })
+    .sum()
+}
+
 fn add(supervisor: &Supervisor, found: &mut Vec<Declared>) {
     let Children::Static(children) = &supervisor.children else {
         return;

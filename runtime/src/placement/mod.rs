@@ -8,5 +8,5 @@ mod declared;
 mod driver;
 mod sides;
 
-pub(crate) use declared::declared;
+pub(crate) use declared::{declared, fixed_agents};
 pub(crate) use driver::{PlacementHandle, start};

@@ -519,6 +519,9 @@ pub(crate) struct NodeFlags {
     /// A label of the node, for placement; may be given several times [env: SWARM_LABELS]
     #[arg(long = "label", value_name = "NAME=VALUE")]
     pub(crate) labels: Vec<String>,
+    /// How many agents it has at most; one more is refused [env: SWARM_AGENTS_MAX] [default: any number]
+    #[arg(long, value_name = "N")]
+    pub(crate) agents_max: Option<String>,
     /// The data folder [env: SWARM_DATA]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,

@@ -78,7 +78,7 @@ impl Core {
             self.answer(ticket, Err(error.into()));
             return;
         }
-        if let Err(error) = self.name_is_free(&spec.id) {
+        if let Err(error) = self.name_is_free(&spec.id).and_then(|()| self.has_room()) {
             self.answer(ticket, Err(error));
             return;
         }
@@ -108,8 +108,19 @@ impl Core {
             },
             None => self.next_name(&template.id),
         };
+        if let Err(error) = self.has_room() {
+            self.answer(ticket, Err(error));
+            return;
+        }
         let key = self.slots.push(template.recipe, name, args);
         self.start(key, StartWhy::Added { ticket });
+    }
+
+    fn has_room(&self) -> Result<(), CallError> {
+        match self.flags.children_max {
+            Some(max) if self.slots.len() >= max as usize => Err(CallError::Full { max }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn name_is_free(&mut self, name: &Name) -> Result<(), CallError> {

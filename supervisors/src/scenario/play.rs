@@ -260,6 +260,7 @@ fn error_value(error: &CallError) -> Value {
         CallError::SimpleOneForOne => "simple_one_for_one",
         CallError::StartFailed(_) => "start_failed",
         CallError::NoProc => "noproc",
+        CallError::Full { .. } => "full",
         CallError::Invalid(_) | CallError::NotSimpleOneForOne | CallError::Temporary => "invalid",
     };
     json!({ "error": word })

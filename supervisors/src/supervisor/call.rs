@@ -72,6 +72,12 @@ pub enum CallError {
     /// The arguments of temporary children are not kept (S62), so that they cannot be started again by a call.
     #[error("a temporary child cannot be started again")]
     Temporary,
+    /// The supervisor has as many children as it may have. Nothing was changed; there is room when one is gone.
+    #[error("the supervisor has {max} children, which is the most")]
+    Full {
+        /// How many it may have.
+        max: u32,
+    },
     /// The supervisor ended, or ended before it came to this call.
     #[error("there is no such supervisor")]
     NoProc,

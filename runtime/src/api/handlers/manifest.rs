@@ -274,6 +274,11 @@ fn fault(error: &ApplyError) -> Fault {
             "bad-agent",
             "mend it, then `swarmctl plan -f FILE`",
         ),
+        ApplyError::TooMany { .. } => (
+            StatusCode::CONFLICT,
+            "too-many-agents",
+            "fewer agents, or nodes with a higher --agents-max",
+        ),
         ApplyError::NotNow(_) => (
             StatusCode::CONFLICT,
             "not-now",

@@ -16,6 +16,7 @@ use swarm_runtime::manifest::Manifest;
 pub(crate) fn settings(flags: &NodeFlags, manifest: &Manifest) -> Result<Settings, Failure> {
     let flags = Flags {
         name: flags.name.clone(),
+        agents_max: flags.agents_max.clone(),
         labels: (!flags.labels.is_empty()).then(|| flags.labels.join(",")),
         data: flags.data.clone(),
         listen: flags.listen.clone(),

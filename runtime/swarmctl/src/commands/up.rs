@@ -91,6 +91,7 @@ async fn start_node(
     options.data = Some(data.path().to_owned());
     options.journal_keys = config::journal_keys(up.settings.journal_keys.as_deref());
     options.labels = settings.labels.value.clone();
+    options.agents_max = settings.agents_max.value;
     let threads = AgentThreads::start()?;
     let node = {
         let _guard = threads.enter();
