@@ -4,8 +4,8 @@
 use super::fanout::{self, LocalAnswers};
 use super::guard;
 use super::handlers::{
-    actors, chaos, conversations, dead_letters, events, health, jobs, journal, manifest, messages,
-    nodes, platform, tools, tree, verbs, wasm,
+    actors, chaos, components, conversations, dead_letters, events, health, jobs, journal,
+    manifest, messages, nodes, platform, tools, tree, verbs, wasm,
 };
 use crate::dispatch::{Desk, DurableRuns};
 use crate::node::Node;
@@ -241,8 +241,12 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/cfp", post(conversations::cfp)),
         ("/v1/tools", get(tools::list)),
         ("/v1/tools/calls", get(tools::calls)),
-        ("/v1/components", get(wasm::kept).post(wasm::keep)),
-        ("/v1/components/{digest}", delete(wasm::discard)),
+        ("/v1/components", get(wasm::kept).post(components::keep)),
+        ("/v1/components/fetch", post(components::fetch)),
+        (
+            "/v1/components/{digest}",
+            get(components::content).merge(delete(wasm::discard)),
+        ),
         ("/v1/deployments", get(wasm::deployments).post(wasm::deploy)),
         (
             "/v1/deployments/{id}",

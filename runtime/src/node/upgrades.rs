@@ -17,6 +17,12 @@ pub trait Upgrades: Send + Sync {
     /// The components that are kept, by digest. Blocks.
     fn kept(&self) -> Vec<ComponentSummary>;
 
+    /// A component that is kept, none if it is not. Blocks.
+    ///
+    /// # Errors
+    /// [`UpgradeFault`]: it cannot be read, or is not what its name says.
+    fn content(&self, digest: &str) -> Result<Option<Vec<u8>>, UpgradeFault>;
+
     /// Forgets a component; false if it was not there. Agents that run it go on. Blocks.
     ///
     /// # Errors

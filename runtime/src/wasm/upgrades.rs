@@ -28,6 +28,19 @@ impl Upgrades for WasmAgents {
         self.host.kept().into_iter().map(summary).collect()
     }
 
+    fn content(&self, digest: &str) -> Result<Option<Vec<u8>>, UpgradeFault> {
+        let digest = digest_of("digest", digest)?;
+        let Some(file) = self.host.stored(digest) else {
+            return Ok(None);
+        };
+        let bytes = std::fs::read(file).map_err(|error| UpgradeFault::Failed(error.to_string()))?;
+        if Digest::of(&bytes) != digest {
+            let what = format!("the file of {digest} has another content");
+            return Err(UpgradeFault::Failed(what));
+        }
+        Ok(Some(bytes))
+    }
+
     fn discard(&self, digest: &str) -> Result<bool, UpgradeFault> {
         let digest = digest_of("digest", digest)?;
         self.host.discard(digest).map_err(not_kept)

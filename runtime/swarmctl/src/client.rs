@@ -99,6 +99,14 @@ impl NodeClient {
         }
     }
 
+    /// The same node, asked itself, even where another one is meant: for what is too long to be passed on.
+    pub(crate) fn to_whoever_answers(&self) -> Self {
+        Self {
+            on: None,
+            ..self.clone()
+        }
+    }
+
     /// The same node with another patience.
     pub(crate) fn with_timeout(&self, timeout: Duration) -> Self {
         Self {

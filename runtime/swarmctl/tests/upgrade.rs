@@ -44,7 +44,7 @@ fn a_component_is_kept_by_its_digest_and_runs_by_it_after_a_restart() {
     let data = folder();
     let node = Node::start_in("up", data, &[]);
     let kept = node.run(&["wasm", "push", &guest("tally/tally.wasm"), "-o", "json"]);
-    let kept = kept.expect(0).json();
+    let kept = kept.expect(0).json()["component"].clone();
     let digest = kept["digest"].as_str().expect("a digest").to_owned();
     let listed = node.run(&["wasm", "ls", "-o", "json"]).expect(0).json();
     assert_eq!(listed, json!([kept]));
@@ -59,6 +59,37 @@ fn a_component_is_kept_by_its_digest_and_runs_by_it_after_a_restart() {
     assert_eq!(versions(&node), [1, 1, 1, 1]);
     node.run(&["wasm", "rm", &digest]).expect(3);
     node.run(&["wasm", "rm", "sha256:x"]).expect(2);
+}
+
+#[test]
+fn a_component_that_is_pushed_to_one_member_is_kept_by_all() {
+    let listen = ["--listen", "127.0.0.1:0", "--name"];
+    let n1 = Node::up(&[&listen[..], &["n1"]].concat());
+    let join = &n1.ready["join"];
+    let address = join["address"].as_str().expect("an address");
+    let token = join["token"].as_str().expect("a token");
+    let n2 = Node::start(
+        "join",
+        &[&listen[..], &["n2", "--token", token, address]].concat(),
+    );
+    let push = || {
+        let file = guest("word-count-js/word-count.wasm");
+        n1.run(&["wasm", "push", &file, "-o", "json"])
+            .expect(0)
+            .json()
+    };
+    let kept = eventually(push, |kept| kept["nodes"] == json!(["n1", "n2"]));
+    let listed = |node: &Node| {
+        let listed = node.run(&["wasm", "ls", "-o", "json"]).expect(0).json();
+        listed[0]["digest"].clone()
+    };
+    assert_eq!(listed(&n2), kept["component"]["digest"]);
+    assert_eq!(listed(&n1), listed(&n2));
+    // With that node gone, it is told who does not have it.
+    drop(n2);
+    let kept = push();
+    assert_eq!(kept["nodes"], json!(["n1"]));
+    assert_eq!(kept["unanswered"][0]["node"], "n2");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(super) mod actors;
 pub(super) mod chaos;
+pub(super) mod components;
 pub(super) mod conversations;
 pub(super) mod dead_letters;
 pub(super) mod events;

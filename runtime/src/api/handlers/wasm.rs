@@ -1,11 +1,9 @@
 //! Components that the node keeps, and deployments of new code. What reads a disk or compiles runs where that may block.
 
 use crate::api::fault::Fault;
-use crate::api::input::{ComponentBody, JsonBody};
+use crate::api::input::JsonBody;
 use crate::api::server::Api;
-use crate::api::types::{
-    ComponentSummary, ComponentsAnswer, DeploymentReport, DeploymentRequest, DeploymentsAnswer,
-};
+use crate::api::types::{ComponentsAnswer, DeploymentReport, DeploymentRequest, DeploymentsAnswer};
 use crate::manifest::component::Wasm;
 use crate::manifest::{Code, Declaration};
 use crate::node::{Node, UpgradeFault, Upgrades};
@@ -14,14 +12,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use swarm_actors::AnyRef;
 use swarm_protocols::Name;
-
-pub(in crate::api) async fn keep(
-    State(api): State<Api>,
-    ComponentBody(bytes): ComponentBody,
-) -> Result<Json<ComponentSummary>, Fault> {
-    let kept = blocking(&api, move |upgrades, _| upgrades.keep(&bytes)).await?;
-    Ok(Json(kept.map_err(refused)?))
-}
 
 pub(in crate::api) async fn kept(State(api): State<Api>) -> Result<Json<ComponentsAnswer>, Fault> {
     let components = blocking(&api, |upgrades, _| upgrades.kept()).await?;
@@ -34,14 +24,18 @@ pub(in crate::api) async fn discard(
 ) -> Result<Json<ComponentsAnswer>, Fault> {
     let discarded = blocking(&api, move |upgrades, _| upgrades.discard(&digest)).await?;
     if !discarded.map_err(refused)? {
-        return Err(Fault::new(
-            StatusCode::NOT_FOUND,
-            "no-such-component",
-            "there is no component of that digest",
-            "`swarmctl wasm ls` lists them",
-        ));
+        return Err(no_such_component());
     }
     kept(State(api)).await
+}
+
+pub(super) fn no_such_component() -> Fault {
+    Fault::new(
+        StatusCode::NOT_FOUND,
+        "no-such-component",
+        "there is no component of that digest",
+        "`swarmctl wasm ls` lists them",
+    )
 }
 
 pub(in crate::api) async fn deploy(
@@ -82,7 +76,7 @@ pub(in crate::api) async fn abort(
 }
 
 /// Runs `work` where it may block.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     api: &Api,
     work: impl FnOnce(&dyn Upgrades, &Node) -> T + Send + 'static,
 ) -> Result<T, Fault> {
@@ -169,7 +163,7 @@ fn no_such_deployment(id: u64) -> Fault {
     )
 }
 
-fn refused(fault: UpgradeFault) -> Fault {
+pub(super) fn refused(fault: UpgradeFault) -> Fault {
     match fault {
         UpgradeFault::Invalid { field, message } => {
             Fault::invalid(field, message, "see docs/wasm.md")

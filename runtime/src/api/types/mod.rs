@@ -54,7 +54,7 @@ pub use tools::{
     McpServerSummary, ToolCallRecord, ToolCallsAnswer, ToolCallsQuery, ToolSummary, ToolsAnswer,
 };
 pub use wasm::{
-    ComponentSummary, ComponentsAnswer, DeploymentAgent, DeploymentReport, DeploymentRequest,
-    DeploymentsAnswer,
+    ComponentFetch, ComponentKept, ComponentSummary, ComponentsAnswer, DeploymentAgent,
+    DeploymentReport, DeploymentRequest, DeploymentsAnswer,
 };
 pub use work::{ChaosReport, ChaosRequest, JobAnswer, JobRequest, RunEnded};

@@ -1,9 +1,31 @@
 //! Components that a node keeps, and deployments of new code.
 
-use super::Time;
+use super::{Time, Unanswered};
 use serde::{Deserialize, Serialize};
 
-/// A component that a node keeps: `POST /v1/components`, whose body is the component as `application/wasm`.
+/// `POST /v1/components`, whose body is a component as `application/wasm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentKept {
+    /// The component.
+    pub component: ComponentSummary,
+    /// The nodes that keep it now: the one that was asked, and the members that fetched it from there.
+    pub nodes: Vec<String>,
+    /// The members that did not.
+    #[serde(default)]
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// `POST /v1/components/fetch`: has a node keep what another member keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentFetch {
+    /// What.
+    pub digest: String,
+    /// The name of that member.
+    pub from: String,
+}
+
+/// A component that a node keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentSummary {
     /// Its name by content, as manifests have it: `sha256:` and 64 digits.

@@ -8,26 +8,29 @@ use crate::output::Output;
 use crate::table::{Align, Table};
 use std::path::Path;
 use std::time::Duration;
-use swarm_runtime::api::types::{ComponentSummary, ComponentsAnswer};
+use swarm_runtime::api::types::{ComponentKept, ComponentSummary, ComponentsAnswer};
 use swarm_wasm::{COMPONENT_BYTES_MAX, Digest};
 
-/// How long a component of some megabytes may take to get to the node.
-const PUSH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a component of some megabytes may take to get to the node, and from there to all members.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(180);
 
 pub(crate) async fn push(global: &Global, output: Output, file: &Path) -> Result<ExitStatus, Stop> {
     let client = NodeClient::new(global)?;
     let kept = push_to(&client, file).await?;
     output.document(&kept, || {
         format!(
-            "{}\nin a manifest: wasm = \"{}\"\n",
-            kept.digest, kept.digest
+            "{}\non {}\nin a manifest: wasm = \"{}\"\n",
+            kept.component.digest,
+            kept.nodes.join(", "),
+            kept.component.digest
         )
     })?;
+    output.unanswered(&kept.unanswered);
     Ok(ExitStatus::Done)
 }
 
-/// Has the node keep a file, after a look at it here: what is no component does not travel.
-pub(super) async fn push_to(client: &NodeClient, file: &Path) -> Result<ComponentSummary, Failure> {
+/// Has the node keep a file, and the members of its cluster, after a look at it here: what is no component does not travel.
+pub(super) async fn push_to(client: &NodeClient, file: &Path) -> Result<ComponentKept, Failure> {
     let bad = |message: String| {
         Failure::new(
             ExitStatus::CheckFailed,
@@ -44,12 +47,13 @@ pub(super) async fn push_to(client: &NodeClient, file: &Path) -> Result<Componen
     if bytes.len() as u64 > COMPONENT_BYTES_MAX || Digest::of(&bytes) != inspection.digest {
         return Err(bad("it changed while it was read".to_owned()));
     }
-    let client = client.with_timeout(PUSH_TIMEOUT);
-    let kept: ComponentSummary = client
+    let client = client.to_whoever_answers().with_timeout(PUSH_TIMEOUT);
+    let kept: ComponentKept = client
         .post_bytes("/v1/components", "application/wasm", bytes)
         .await?;
-    if kept.digest != inspection.digest.to_string() {
-        return Err(bad(format!("the node took it for {}", kept.digest)));
+    if kept.component.digest != inspection.digest.to_string() {
+        let taken = &kept.component.digest;
+        return Err(bad(format!("the node took it for {taken}")));
     }
     Ok(kept)
 }

@@ -29,7 +29,7 @@ pub(crate) async fn upgrade(
         asked.wasm.clone()
     } else {
         let kept = components::push_to(&client, Path::new(&asked.wasm)).await?;
-        kept.digest
+        kept.component.digest
     };
     let patient = client.with_timeout(BEGIN_TIMEOUT);
     let request = request(asked, component);
