@@ -211,7 +211,20 @@ impl<A: Agent> Turn<'_, A> {
             self.reply(port, message);
             return;
         }
-        self.send_to_receivers(message);
+        match self.asker_elsewhere(&message) {
+            Some(asker) => self.send_acl(&asker, message),
+            None => self.send_to_receivers(message),
+        }
+    }
+
+    /// Who sent this turn's message, on another node, if the answer goes to it: its name may be somebody else's here.
+    fn asker_elsewhere(&self, answer: &AclMessage) -> Option<AnyRef> {
+        let asked = self.acl()?;
+        let goes_to_sender = asked.reply_to.is_empty()
+            && answer.receiver.as_slice() == std::slice::from_ref(asked.sender.as_ref()?);
+        let sender = self.sender().filter(|_| goes_to_sender)?;
+        let asker = self.cell.core.system.find(sender)?;
+        asker.is_remote().then_some(asker)
     }
 
     /// Sends an ACL message to each of the receivers that it names, when the turn commits: to agents of here by their

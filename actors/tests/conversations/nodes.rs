@@ -10,7 +10,7 @@ use swarm_actors::conversation::*;
 use swarm_actors::testkit::TestSystem;
 use swarm_actors::*;
 use swarm_protocols::interaction::*;
-use swarm_protocols::{Aid, Name};
+use swarm_protocols::{AclMessage, Aid, Name, Performative};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -159,6 +159,49 @@ async fn a_contract_net_crosses_nodes() {
     let outcome = nodes.contract(&[dear.clone(), cheap.clone()]).await;
     assert_eq!(end_of(&outcome, &cheap), End::Done, "{outcome:?}");
     assert_eq!(end_of(&outcome, &dear), End::Rejected);
+}
+
+/// Bids and performs by itself, without a protocol actor.
+struct Alone;
+
+impl Agent for Alone {
+    type Message = std::convert::Infallible;
+
+    async fn handle(
+        &mut self,
+        _: &mut Turn<'_, Self>,
+        never: std::convert::Infallible,
+    ) -> Result<(), Failure> {
+        match never {}
+    }
+
+    async fn on_acl(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        message: Arc<AclMessage>,
+    ) -> Result<(), Failure> {
+        let act = match message.performative {
+            Performative::Cfp => Performative::Propose,
+            _ => Performative::Inform,
+        };
+        let mut answer = message.reply(act);
+        answer.content = Some(b"3".to_vec());
+        turn.answer(answer);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_without_a_protocol_actor_answers_who_asked_it_from_another_node() {
+    let nodes = Nodes::new().await;
+    let spec = AgentSpec::new("alone", || Alone).expect("a name");
+    let agent = nodes.there.spawn(spec).await.expect("it starts");
+    let path = agent.any().path().clone();
+    let seen = nodes
+        .here
+        .remote(nodes.there.node(), agent.address(), Some(&path));
+    let outcome = nodes.contract(std::slice::from_ref(&seen)).await;
+    assert_eq!(end_of(&outcome, &seen), End::Done, "{outcome:?}");
 }
 
 #[tokio::test(start_paused = true)]
