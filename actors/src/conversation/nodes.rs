@@ -7,6 +7,7 @@ use super::actor::ProtocolActor;
 use super::carry::PLACES_MAX;
 use crate::reference::AnyRef;
 use crate::turn::Turn;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use swarm_protocols::{AclMessage, Address, Aid};
 
@@ -24,7 +25,7 @@ impl ProtocolActor {
         let (Some(place), Some(sender)) = (place, &message.sender) else {
             return message;
         };
-        let name = match self.name_at(place.address()) {
+        let name = match self.name_at(place.address(), &message) {
             Some(name) => name,
             None => self.name_for(place, sender),
         };
@@ -39,12 +40,26 @@ impl ProtocolActor {
         Arc::new(named)
     }
 
-    fn name_at(&self, address: Address) -> Option<String> {
-        let names = self
+    /// The name under which it takes part in the message's conversation, if it has several: its place in its tree may have become known
+    /// only after it was first called.
+    fn name_at(&self, address: Address, message: &AclMessage) -> Option<String> {
+        let names: BTreeSet<&String> = self
             .places
             .iter()
-            .filter(|(_, place)| place.address() == address);
-        names.map(|(name, _)| name).min().cloned()
+            .filter(|(_, place)| place.address() == address)
+            .map(|(name, _)| name)
+            .collect();
+        if names.len() > 1
+            && let Some(id) = &message.conversation_id
+            && let Some(record) = self.table().records.lock().get_mut(id)
+        {
+            let parties = record.machine.parties();
+            let party = parties.iter().find(|(who, _)| names.contains(&who.name));
+            if let Some((who, _)) = party {
+                return Some(who.name.clone());
+            }
+        }
+        names.into_iter().next().cloned()
     }
 
     /// A name that nobody else has here.
