@@ -232,14 +232,16 @@ impl<A: Agent> Turn<'_, A> {
     /// to this agent if it has none. A receiver that is not known is a dead letter.
     pub fn send_to_receivers(&mut self, mut message: AclMessage) {
         message.sender.get_or_insert_with(|| self.aid());
-        let system = self.cell.core.system.clone();
-        for receiver in message.receiver.clone() {
-            let message = message.clone();
-            match system.route(&receiver) {
-                Route::Here(to) => self.send_acl(&to, message),
-                Route::Abroad(gateway) => self.forward(gateway, message, receiver),
+        // One for all: a message to hundreds has hundreds of receivers in it.
+        let message = Arc::new(message);
+        for receiver in &message.receiver {
+            match self.system().route(receiver) {
+                Route::Here(to) => self.pass_acl(&to, message.clone()),
+                Route::Abroad(gateway) => {
+                    self.forward(gateway, (*message).clone(), receiver.clone());
+                }
                 Route::Nowhere => {
-                    let system = system.clone();
+                    let (system, message) = (self.system().clone(), (*message).clone());
                     let (path, sender) = (self.path().clone(), self.cell.core.address);
                     self.out(OutCall(Some(move || {
                         system.bury_undeliverable(path, sender, message);

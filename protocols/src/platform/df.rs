@@ -1,6 +1,6 @@
 //! The directory facilitator: what agents offer, and who finds it.
 
-use super::leases::Leases;
+use super::entries::{Changed, Entries};
 use super::search::{self, Search, SearchKey, Searches};
 use super::subscriptions::{Subscription, Subscriptions};
 use super::talk;
@@ -8,7 +8,6 @@ use crate::acl::{AclMessage, Aid, Performative, Reading, Timestamp};
 use crate::sl::management::{
     self, Act, Action, Answer, Description, DfAgentDescription, Reason, SearchConstraints,
 };
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The type of the service by which one directory is registered in another.
@@ -71,12 +70,7 @@ pub struct DfOut {
 pub struct Df {
     aid: Aid,
     limits: DfLimits,
-    entries: BTreeMap<Aid, DfAgentDescription>,
-    /// How often `entries` changed.
-    revision: u64,
-    /// What directories of the same platform on other nodes have entered, by AID and node.
-    elsewhere: BTreeMap<Aid, BTreeMap<String, DfAgentDescription>>,
-    leases: Leases,
+    entries: Entries,
     subscriptions: Subscriptions,
     searches: Searches,
 }
@@ -88,24 +82,21 @@ impl Df {
         Self {
             aid,
             limits,
-            entries: BTreeMap::new(),
-            revision: 0,
-            elsewhere: BTreeMap::new(),
-            leases: Leases::default(),
+            entries: Entries::default(),
             subscriptions: Subscriptions::default(),
             searches: Searches::default(),
         }
     }
 
-    /// All entries, by name.
+    /// All entries that were made here, by name.
     pub fn entries(&self) -> impl Iterator<Item = &DfAgentDescription> {
-        self.entries.values()
+        self.entries.own().values()
     }
 
     /// A number that is another one whenever an entry was made, changed or removed here.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.revision
+        self.entries.revision()
     }
 
     /// The directory of the same platform on another node has entered or changed `agent`, or removed it (`None`). It is found by
@@ -113,53 +104,16 @@ impl Df {
     /// with the same AID hides it.
     pub fn hear(&mut self, node: &str, agent: &Aid, entry: Option<DfAgentDescription>) -> DfOut {
         let mut out = DfOut::default();
-        let before = self.entry(agent).cloned();
-        match entry {
-            Some(entry) => {
-                let nodes = self.elsewhere.entry(agent.clone()).or_default();
-                nodes.insert(node.to_owned(), entry);
-            }
-            None => {
-                if let Some(nodes) = self.elsewhere.get_mut(agent) {
-                    nodes.remove(node);
-                    if nodes.is_empty() {
-                        self.elsewhere.remove(agent);
-                    }
-                }
-            }
-        }
-        let after = self.entry(agent);
-        if before.as_ref() != after {
-            self.notify(before.as_ref(), after, &mut out);
+        let changed = self.entries.hear(node, agent, entry);
+        if changed.before != changed.after {
+            self.notify(&changed, &mut out);
         }
         out
     }
 
-    /// The entry of an agent: of here, or else of the node whose name comes first.
-    fn entry(&self, agent: &Aid) -> Option<&DfAgentDescription> {
-        let of_others = || self.elsewhere.get(agent)?.values().next();
-        self.entries.get(agent).or_else(of_others)
-    }
-
-    /// What searches find: one entry for each agent, those of here first.
-    fn found(&self) -> impl Iterator<Item = &DfAgentDescription> {
-        let hidden = |agent: &Aid| self.entries.contains_key(agent);
-        let of_others = self
-            .elsewhere
-            .iter()
-            .filter(move |(agent, _)| !hidden(agent));
-        self.entries
-            .values()
-            .chain(of_others.filter_map(|(_, nodes)| nodes.values().next()))
-    }
-
     /// Why an agent cannot be changed here.
     fn not_here(&self, agent: &Aid) -> Reason {
-        match self
-            .elsewhere
-            .get(agent)
-            .and_then(|nodes| nodes.keys().next())
-        {
+        match self.entries.node_of(agent) {
             Some(node) => Reason::InternalError(format!("it is entered on node {node}; ask there")),
             None => Reason::NotRegistered,
         }
@@ -174,7 +128,7 @@ impl Df {
     /// When [`Df::on_time`] is due next: the end of a lease or of a search's patience.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let deadlines = [self.leases.next(), self.searches.next_deadline()];
+        let deadlines = [self.entries.next_deadline(), self.searches.next_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -206,7 +160,7 @@ impl Df {
     /// Ends what is over: leases, and the patience of searches.
     pub fn on_time(&mut self, now: Timestamp) -> DfOut {
         let mut out = DfOut::default();
-        while let Some(agent) = self.leases.over(now) {
+        while let Some(agent) = self.entries.over(now) {
             self.remove(&agent, &mut out);
         }
         while let Some(key) = self.searches.late(now) {
@@ -263,10 +217,10 @@ impl Df {
         match &action.act {
             Act::Register(Description::Df(entry)) => {
                 let name = checked(entry, &may)?;
-                if self.entry(&name).is_some() {
+                if self.entries.get(&name).is_some() {
                     return Err(Reason::AlreadyRegistered);
                 }
-                if self.entries.len() >= self.limits.entries_max {
+                if self.entries.own().len() >= self.limits.entries_max {
                     return Err(Reason::InternalError("the directory is full".to_owned()));
                 }
                 let granted = self.granted(entry, now)?;
@@ -275,7 +229,7 @@ impl Df {
             }
             Act::Modify(Description::Df(entry)) => {
                 let name = checked(entry, &may)?;
-                if !self.entries.contains_key(&name) {
+                if !self.entries.own().contains_key(&name) {
                     return Err(self.not_here(&name));
                 }
                 let granted = self.granted(entry, now)?;
@@ -285,7 +239,7 @@ impl Df {
             Act::Deregister(Description::Df(entry)) => {
                 let name = named(entry)?;
                 authorised(&name, &may)?;
-                if !self.entries.contains_key(&name) {
+                if !self.entries.own().contains_key(&name) {
                     return Err(self.not_here(&name));
                 }
                 self.remove(&name, out);
@@ -330,34 +284,20 @@ impl Df {
     }
 
     fn enter(&mut self, name: Aid, entry: DfAgentDescription, out: &mut DfOut) {
-        self.leases.set(&name, entry.lease_time);
-        let before = self.entries.insert(name.clone(), entry.clone());
-        self.revision += 1;
-        if let Some(before) = &before
-            && before.lease_time != entry.lease_time
-        {
-            self.leases.end(&name, before.lease_time);
-        }
-        self.notify(before.as_ref(), Some(&entry), out);
+        let changed = self.entries.enter(name, entry);
+        self.notify(&changed, out);
     }
 
     fn remove(&mut self, name: &Aid, out: &mut DfOut) {
-        if let Some(before) = self.entries.remove(name) {
-            self.revision += 1;
-            self.leases.end(name, before.lease_time);
-            let after = self.entry(name).cloned();
-            self.notify(Some(&before), after.as_ref(), out);
+        if let Some(changed) = self.entries.remove(name) {
+            self.notify(&changed, out);
         }
     }
 
     /// Tells subscribers of one change: the entry as it is now, or its name alone when it is gone or no longer what they
     /// look for (fipa.md e.2).
-    fn notify(
-        &self,
-        before: Option<&DfAgentDescription>,
-        after: Option<&DfAgentDescription>,
-        out: &mut DfOut,
-    ) {
+    fn notify(&self, changed: &Changed, out: &mut DfOut) {
+        let (before, after) = (changed.before.as_ref(), changed.after.as_ref());
         let matched = |entry: Option<&DfAgentDescription>, template| {
             entry.is_some_and(|entry| entry.matches(template))
         };
@@ -449,7 +389,8 @@ impl Df {
                 service_type.eq_ignore_ascii_case(DF_SERVICE)
             })
         };
-        self.found()
+        self.entries
+            .iter()
             .filter(is_directory)
             .filter_map(|entry| entry.name.as_ref())
             .filter(|name| **name != self.aid && Some(*name) != asker)
@@ -567,13 +508,14 @@ impl Df {
     fn matching(&self, template: &DfAgentDescription, wanted: usize) -> Vec<DfAgentDescription> {
         // A name finds its entry without a look at all of them.
         if let Some(name) = &template.name {
-            let entry = self.entry(name).into_iter();
+            let entry = self.entries.get(name).into_iter();
             return entry
                 .filter(|entry| wanted > 0 && entry.matches(template))
                 .cloned()
                 .collect();
         }
-        self.found()
+        self.entries
+            .iter()
             .filter(|entry| entry.matches(template))
             .take(wanted)
             .cloned()

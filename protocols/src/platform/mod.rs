@@ -9,6 +9,7 @@
 
 mod ams;
 mod df;
+mod entries;
 mod leases;
 mod search;
 mod subscriptions;
