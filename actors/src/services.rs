@@ -54,8 +54,13 @@ impl System {
         let path = Path::new(SERVICES_PATH).expect("it is a path");
         let root = start_root_at(self.env(), path, init).await?;
         let supervisor = root.supervisor();
-        // Of two that were started at once the later one stays, and the earlier one is killed by its drop.
-        let before = self.services_slot().0.lock().replace(Arc::new(root));
+        // Of two that were started at once the first one stays, and the other is killed by its drop.
+        let mut slot = self.services_slot().0.lock();
+        if let Some(running) = slot.as_ref().filter(|root| root.ended().is_none()) {
+            return Err(StartError::AlreadyStarted(running.supervisor().pid()));
+        }
+        let before = slot.replace(Arc::new(root));
+        drop(slot);
         drop(before);
         Ok(supervisor)
     }

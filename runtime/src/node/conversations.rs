@@ -4,7 +4,9 @@ use super::Node;
 use swarm_actors::conversation::{ConversationBook, ProtocolRef, ProtocolSpec};
 use swarm_actors::{SERVICES_PATH, System};
 use swarm_protocols::{Name, Path};
-use swarm_supervisors::{CallError, ChildSpec, Restart, Strategy, SupervisorFlags, SupervisorSpec};
+use swarm_supervisors::{
+    CallError, ChildSpec, Restart, Strategy, SupervisorFlags, SupervisorRef, SupervisorSpec,
+};
 
 /// The protocol actor that speaks for callers from outside.
 const CALLER: &str = "swarm.caller";
@@ -40,7 +42,7 @@ impl Node {
         if let Some(caller) = find(self.system()) {
             return Ok(caller);
         }
-        let services = self.system().services().ok_or(NoCaller::NoServices)?;
+        let services = self.services().await?;
         let name = |text| Name::new(text).expect("it is a name");
         let caller = ProtocolSpec::alone(CALLER, self.conversations())
             .expect("it is a name")
@@ -55,6 +57,27 @@ impl Node {
             Err(error) => return Err(NoCaller::NotStarted(error)),
         }
         find(self.system()).ok_or(NoCaller::NoServices)
+    }
+
+    /// The supervisor of the node's own agents. A node without a platform, such as that of one dispatch, gets an empty one.
+    async fn services(&self) -> Result<SupervisorRef, NoCaller> {
+        let system = self.system();
+        if let Some(services) = system.services() {
+            return Ok(services);
+        }
+        // One that is being stopped begins nothing any more.
+        system.tree().ok_or(NoCaller::NoServices)?;
+        let own = system.clone();
+        let empty = SupervisorSpec::new(SupervisorFlags::default(), Vec::new());
+        let started = self
+            .0
+            .agents
+            .spawn(async move { own.start_services(empty).await });
+        match started.await {
+            Ok(Ok(services)) => Ok(services),
+            // Somebody else was faster.
+            Ok(Err(_)) | Err(_) => system.services().ok_or(NoCaller::NoServices),
+        }
     }
 }
 
