@@ -49,6 +49,6 @@ fn an_address_that_others_cannot_use_needs_another_one() {
     ];
     let said = run(&up).expect(6);
     assert_eq!(said.failure()["code"], "no-fipa");
-    let wrong = [&up[..], &["--fipa-address", "https://h/acc"]].concat();
+    let wrong = [&up[..], &["--fipa-address", "iiop://h/acc"]].concat();
     run(&wrong).expect(2);
 }
