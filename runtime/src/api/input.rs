@@ -6,7 +6,7 @@ use crate::dispatch::LINE_BYTES_MAX;
 use axum::body::BodyDataStream;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
@@ -25,6 +25,28 @@ pub(super) const COMPONENT_BODY_BYTES_MAX: usize = 64 << 20;
 const HEARD_BYTES_MAX: usize = 1 << 30;
 /// How long that may take.
 const HEARD_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How many a list is to have, of which it is not to have more than `max`.
+pub(super) fn page_of(asked: Option<usize>, default: usize, max: usize) -> Result<usize, Fault> {
+    let limit = asked.unwrap_or(default);
+    if (1..=max).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Fault::invalid(
+        "limit",
+        format!("{limit} is not within 1 to {max}"),
+        format!("for example {default}"),
+    ))
+}
+
+/// Whether what is asked for is a stream of events.
+pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/event-stream"))
+}
 
 /// A JSON body of at most [`BODY_BYTES_MAX`].
 pub(super) struct JsonBody<T>(pub(super) T);

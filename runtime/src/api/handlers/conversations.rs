@@ -2,7 +2,7 @@
 
 use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
-use crate::api::input::{JsonBody, QueryOf};
+use crate::api::input::{JsonBody, QueryOf, page_of, wants_stream};
 use crate::api::server::Api;
 use crate::api::types::{
     CfpAnswer, CfpBid, CfpRequest, ConversationDetail, ConversationQuery, ConversationsAnswer,
@@ -12,7 +12,6 @@ use crate::api::view::conversations as view;
 use crate::dispatch::rank;
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -51,20 +50,8 @@ pub(in crate::api) async fn list(
     headers: HeaderMap,
     QueryOf(query): QueryOf<ConversationsQuery>,
 ) -> Result<Response, Fault> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Fault::invalid(
-            "limit",
-            format!("{limit} is not within 1 to {LIMIT_MAX}"),
-            format!("for example {LIMIT}"),
-        ));
-    }
-    let streams = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/event-stream"));
-    if streams {
+    let limit = page_of(query.limit, LIMIT, LIMIT_MAX)?;
+    if wants_stream(&headers) {
         return Ok(follow(&api).into_response());
     }
     let book = api.node.conversations();

@@ -1,14 +1,13 @@
 //! What happened: a page of it, or a stream.
 
 use crate::api::fault::Fault;
-use crate::api::input::QueryOf;
+use crate::api::input::{QueryOf, page_of, wants_stream};
 use crate::api::server::Api;
 use crate::api::types::{EventsAnswer, EventsQuery, LaggedRecord};
 use crate::api::view;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
@@ -28,20 +27,8 @@ pub(in crate::api) async fn events(
     headers: HeaderMap,
     QueryOf(query): QueryOf<EventsQuery>,
 ) -> Result<Response, Fault> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Fault::invalid(
-            "limit",
-            format!("{limit} is not within 1 to {LIMIT_MAX}"),
-            format!("for example {LIMIT}"),
-        ));
-    }
-    let streams = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/event-stream"));
-    if streams {
+    let limit = page_of(query.limit, LIMIT, LIMIT_MAX)?;
+    if wants_stream(&headers) {
         // A client that reconnects says where it was.
         let resumed = headers
             .get("last-event-id")
