@@ -121,8 +121,8 @@ fn request(whom: &str, act: &str) -> AclMessage {
     message.receiver = vec![Aid::named(format!("{whom}@market"))];
     message.content =
         Some(format!("((action (agent-identifier :name {whom}@market) {act}))").into_bytes());
-    message.language = Some("fipa-sl0".to_owned());
-    message.ontology = Some("FIPA-Agent-Management".to_owned());
+    message.language = Some("fipa-sl0".into());
+    message.ontology = Some("FIPA-Agent-Management".into());
     message.reply_with = Some("r1".into());
     message.conversation_id = Some("c1".into());
     message

@@ -22,3 +22,7 @@ pub use envelope::{
 pub use exit::{ErrorChain, ExitReason, Limit, PanicReport};
 pub use id::{Address, Incarnation, Pid};
 pub use name::{Name, NameError, Path, PathError};
+/// A text that costs nothing to clone: up to 23 bytes stand in the value itself, longer ones are shared.
+pub use smol_str::{SmolStr, format_smolstr};
+/// A vector that takes eight bytes while it is empty.
+pub use thin_vec::{ThinVec, thin_vec};

@@ -139,7 +139,7 @@ fn nesting_is_bounded() {
 #[test]
 fn what_has_no_form_is_refused_by_name() {
     let mut message = AclMessage::new(Performative::Inform);
-    message.user_parameters = vec![("trace".to_owned(), String::new())];
+    message.user_parameters = swarm_protocols::thin_vec![("trace".to_owned(), String::new())];
     assert_eq!(
         bit_efficient::emit(&message),
         Err(EmitError::UserName("trace".to_owned()))

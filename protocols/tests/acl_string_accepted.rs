@@ -77,9 +77,10 @@ fn a7_aids_have_quoted_names_resolvers_and_user_slots_and_sets_may_be_empty() {
         r#"(request :sender (agent-identifier :name "odd name@p" :addresses (sequence http://h:1/acc iiop://x) :resolvers (sequence (agent-identifier :name r@p)) :X-pri high) :receiver (set) :reply-to (set (agent-identifier :name c@p)))"#,
     );
     let mut sender = Aid::named("odd name@p");
-    sender.addresses = vec!["http://h:1/acc".to_owned(), "iiop://x".to_owned()];
-    sender.resolvers = vec![Aid::named("r@p")];
-    sender.user_slots = vec![("X-pri".to_owned(), "high".to_owned())];
+    sender.addresses =
+        swarm_protocols::thin_vec!["http://h:1/acc".to_owned(), "iiop://x".to_owned()];
+    sender.resolvers = swarm_protocols::thin_vec![Aid::named("r@p")];
+    sender.user_slots = swarm_protocols::thin_vec![("X-pri".to_owned(), "high".to_owned())];
     assert!(
         message
             .sender

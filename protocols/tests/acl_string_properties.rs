@@ -108,14 +108,14 @@ fn what_has_no_string_form_is_refused_by_name() {
     let emit = |message: &AclMessage| string::emit(message, Writing::default());
     let mut message = AclMessage::new(Performative::Inform);
     for name in ["trace", "X-", "X-a b", "X-(", ""] {
-        message.user_parameters = vec![(name.to_owned(), "1".to_owned())];
+        message.user_parameters = swarm_protocols::thin_vec![(name.to_owned(), "1".to_owned())];
         assert_eq!(emit(&message), Err(EmitError::UserName(name.to_owned())));
     }
     message.user_parameters.clear();
 
     let mut aid = Aid::named("a@p");
     for address in ["", "http://h/a b", "http://h/(a)", "http://h/\n"] {
-        aid.addresses = vec![address.to_owned()];
+        aid.addresses = swarm_protocols::thin_vec![address.to_owned()];
         message.sender = Some(aid.clone());
         assert_eq!(emit(&message), Err(EmitError::Address(address.to_owned())));
     }
@@ -126,7 +126,7 @@ fn what_has_no_string_form_is_refused_by_name() {
     let mut deep = Aid::named("a@p");
     for _ in 0..40 {
         let mut outer = Aid::named("a@p");
-        outer.resolvers = vec![deep];
+        outer.resolvers = swarm_protocols::thin_vec![deep];
         deep = outer;
     }
     message.sender = Some(deep);
@@ -137,7 +137,7 @@ fn what_has_no_string_form_is_refused_by_name() {
 fn the_form_is_lower_case_with_single_blanks() {
     let mut message = AclMessage::new(Performative::Cfp);
     let mut sender = Aid::named("i@platA");
-    sender.addresses = vec!["http://127.0.0.1:7811/acc".to_owned()];
+    sender.addresses = swarm_protocols::thin_vec!["http://127.0.0.1:7811/acc".to_owned()];
     message.sender = Some(sender);
     message.receiver = vec![Aid::named("r3@platB"), Aid::named("two words@a")];
     message.content = Some(b"((price \"apple\"))".to_vec());

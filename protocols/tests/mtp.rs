@@ -27,7 +27,7 @@ fn request(name: &str) -> (String, Vec<u8>) {
 
 fn at(name: &str, address: &str) -> Aid {
     let mut aid = Aid::named(name);
-    aid.addresses = vec![address.to_owned()];
+    aid.addresses = swarm_protocols::thin_vec![address.to_owned()];
     aid
 }
 
@@ -76,7 +76,7 @@ fn what_is_written_is_what_jade_needs() {
     let mut message = AclMessage::new(Performative::Inform);
     message.sender = Some(at("a@swarm", "http://127.0.0.1:1/acc"));
     let mut receiver = at("b&c@j", "http://h/acc?a=1&b=2");
-    receiver.resolvers = vec![Aid::named("ams@j")];
+    receiver.resolvers = swarm_protocols::thin_vec![Aid::named("ams@j")];
     message.receiver = vec![receiver.clone()];
     message.content = Some("é".as_bytes().to_vec());
     let out = package::write(&message, &receiver, noon(), "b123").expect("sendable");
@@ -202,7 +202,7 @@ fn peculiarities_of_envelopes_are_taken() {
         <comments>a &amp; b <![CDATA[<c>]]> &#233;</comments></params></envelope>\n";
     let envelope = xml::read(text.as_bytes()).expect("an envelope");
     let mut x = at("x@p", "http://h/acc");
-    x.resolvers = vec![Aid::named("r@p")];
+    x.resolvers = swarm_protocols::thin_vec![Aid::named("r@p")];
     assert!(envelope.to[0].is_identical(&x), "{envelope:?}");
     assert_eq!((envelope.payload_length, envelope.date), (None, None));
     assert_eq!(envelope.comments.as_deref(), Some("a & b <c> é"));

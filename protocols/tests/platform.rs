@@ -32,9 +32,9 @@ fn says(sender: &str, performative: Performative, content: &str) -> AclMessage {
     message.sender = Some(Aid::named(sender));
     message.receiver = vec![Aid::named("df@p")];
     message.content = Some(content.as_bytes().to_vec());
-    message.language = Some("fipa-sl0".to_owned());
-    message.ontology = Some("FIPA-Agent-Management".to_owned());
-    message.protocol = Some("fipa-request".to_owned());
+    message.language = Some("fipa-sl0".into());
+    message.ontology = Some("FIPA-Agent-Management".into());
+    message.protocol = Some("fipa-request".into());
     message.conversation_id = Some("c1".into());
     message.reply_with = Some("r1".into());
     message
@@ -86,7 +86,7 @@ fn found(answer: &AclMessage) -> Vec<String> {
     terms
         .iter()
         .map(|term| DfAgentDescription::read(term, &reading).unwrap())
-        .map(|entry| entry.name.unwrap().name)
+        .map(|entry| entry.name.unwrap().name.into())
         .collect()
 }
 
@@ -252,19 +252,19 @@ fn e2_what_is_no_sl_or_no_action_is_not_understood() {
 #[test]
 fn e2_another_language_or_ontology_is_not_understood() {
     let mut message = request(&format!("(register {})", entry("a@p", "t")));
-    message.language = Some("xml".to_owned());
+    message.language = Some("xml".into());
     let (act, content) = ask(&mut df(), &message);
     assert_eq!(act, Performative::NotUnderstood);
     assert_eq!(content, "((unsupported-value language))");
     message.language = None;
-    message.ontology = Some("market".to_owned());
+    message.ontology = Some("market".into());
     assert_eq!(ask(&mut df(), &message).1, "((unsupported-value ontology))");
 }
 
 #[test]
 fn e2_any_protocol_is_answered() {
     let mut message = request(&format!("(register {})", entry("a@p", "t")));
-    message.protocol = Some("fipa-query".to_owned());
+    message.protocol = Some("fipa-query".into());
     assert_eq!(ask(&mut df(), &message).0, Performative::Inform);
 }
 
@@ -383,7 +383,7 @@ fn subscribe(conversation: &str) -> AclMessage {
         template("t")
     );
     let mut message = says("s@p", Performative::Subscribe, &content);
-    message.protocol = Some("fipa-subscribe".to_owned());
+    message.protocol = Some("fipa-subscribe".into());
     message.conversation_id = Some(conversation.into());
     message
 }
@@ -569,12 +569,12 @@ impl Federation {
         self.finished.extend(out.finished);
         for message in out.sends {
             let to = message.receiver[0].name.clone();
-            if self.lost.contains(&to) {
+            if self.lost.iter().any(|lost| *lost == to) {
                 continue;
             }
             let mut answer = self
                 .dfs
-                .get_mut(&to)
+                .get_mut(to.as_str())
                 .unwrap()
                 .on_message(&message, everybody, NOW);
             let before = self.finished.len();
@@ -586,7 +586,7 @@ impl Federation {
                 let asker = answer.receiver[0].name.clone();
                 let out = self
                     .dfs
-                    .get_mut(&asker)
+                    .get_mut(asker.as_str())
                     .unwrap()
                     .on_message(&answer, everybody, NOW);
                 self.carry(out);
@@ -744,13 +744,10 @@ fn e4_modify_suspends_and_resumes_and_deregister_terminates() {
     let description =
         |state: &str| format!("(ams-agent-description :name (agent-identifier :name a@p){state})");
     let modify = |state: &str| format!("(modify {})", description(&format!(" :state {state}")));
-    assert_eq!(
-        about(&modify("suspended")),
-        ("a@p".to_owned(), Change::Suspend)
-    );
-    assert_eq!(about(&modify("active")), ("a@p".to_owned(), Change::Resume));
+    assert_eq!(about(&modify("suspended")), ("a@p".into(), Change::Suspend));
+    assert_eq!(about(&modify("active")), ("a@p".into(), Change::Resume));
     let deregister = format!("(deregister {})", description(""));
-    assert_eq!(about(&deregister), ("a@p".to_owned(), Change::Terminate));
+    assert_eq!(about(&deregister), ("a@p".into(), Change::Terminate));
     assert_eq!(ams_says(&modify("transit")).0, Performative::Refuse);
     assert_eq!(
         ams_says(&format!("(modify {})", description(""))).0,

@@ -35,7 +35,7 @@ fn asked(act: &str) -> Result<Action, Reason> {
 
 fn at(name: &str, address: &str) -> Aid {
     let mut aid = Aid::named(name);
-    aid.addresses = vec![address.to_owned()];
+    aid.addresses = swarm_protocols::thin_vec![address.to_owned()];
     aid
 }
 

@@ -18,10 +18,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::interaction::{
-    Conversation, Decision, Event, NotOpened, Protocol, Terms, parent_id, unopened,
+    Action, Conversation, Decision, Event, NotOpened, Protocol, Terms, parent_id, unopened,
 };
 use swarm_protocols::{
-    AclMessage, Address, Aid, ConversationId, ExitReason, Incarnation, Path, Timestamp,
+    AclMessage, Address, Aid, ConversationId, ExitReason, Incarnation, Path, SmolStr, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -72,7 +72,7 @@ pub struct ProtocolActor {
     pub(super) dues: BTreeSet<(Timestamp, ConversationId)>,
     timer: Option<(TimerId, Timestamp)>,
     /// What was found by name. Bounded; begun anew when it is full.
-    pub(super) places: HashMap<String, AnyRef>,
+    pub(super) places: HashMap<SmolStr, AnyRef>,
     pub(super) watched: HashMap<Address, Watch>,
     pub(super) agent_monitor: Option<MonitorId>,
     /// What this turn has still to do.
@@ -240,7 +240,7 @@ impl ProtocolActor {
                 let outside = (answers.is_some() || ended.is_some())
                     .then(|| Box::new(Outside { answers, ended }));
                 let life = outside.is_none().then(|| self.agent_life()).flatten();
-                self.enter(machine, now, life, outside);
+                self.enter(machine, now, life, outside, (None, &actions));
                 if let Some(opened) = opened {
                     turn.reply(opened, Ok(id.clone()));
                 }
@@ -280,19 +280,28 @@ impl ProtocolActor {
         now: Timestamp,
         life: Option<Incarnation>,
         outside: Option<Box<Outside>>,
+        (call, actions): (Option<&Arc<AclMessage>>, &[Action]),
     ) {
         let id = machine.id().clone();
+        let max = self.setup.book.limits().messages;
+        let mut messages = Log::default();
+        if let Some(call) = call {
+            messages.note(call, now, true, max);
+        }
+        messages.note_said(actions, now, max);
         let record = Record {
             machine,
             opened: now,
             life,
             questions: 0,
             armed: None,
-            messages: Log::default(),
+            messages,
             outside,
             is_to_crash: false,
         };
-        self.table().records.lock().put(id, record);
+        let mut records = self.setup.table.records.lock();
+        records.put(id, record);
+        records.keep_unsent(actions);
     }
 
     /// The life of the agent that takes part from now on.
@@ -335,8 +344,8 @@ impl ProtocolActor {
                 Ok((machine, actions)) => {
                     let id = machine.id().clone();
                     let life = self.agent_life();
-                    self.enter(machine, now, life, None);
-                    self.note(&id, message, now, true);
+                    self.show(&id, message, now, true);
+                    self.enter(machine, now, life, None, (Some(message), &actions));
                     // From here on somebody depends on who has called, also before anything was answered.
                     if let Some(sender) = &message.sender
                         && let Route::Here(place) = self.find(turn, sender)
@@ -390,12 +399,7 @@ impl ProtocolActor {
         // It may have been sent already: then it is a duplicate there.
         for out in &unsent {
             match out {
-                Unsent::Acl(to, message) => turn.pass_acl(to, message.clone()),
-                Unsent::Abroad(message, receiver) => {
-                    if let Route::Abroad(gateway) = turn.system().route(receiver) {
-                        turn.forward(gateway, (**message).clone(), receiver.clone());
-                    }
-                }
+                Unsent::Said(message) => self.say(turn, message),
                 Unsent::Asked(asked) => {
                     if let Some(listener) = &self.listener {
                         listener.prompt(turn, super::Prompt::Asked(asked.clone()));

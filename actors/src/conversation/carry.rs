@@ -24,15 +24,19 @@ impl ProtocolActor {
     pub(super) fn step(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, event: Event) {
         let now = self.now(turn);
         if let Event::Received(message) = &event {
-            self.note(id, message, now, true);
+            self.show(id, message, now, true);
         }
         let stepped = {
             let mut records = self.table().records.lock();
             let Some(record) = records.get_mut(id) else {
                 return;
             };
+            let max = self.setup.book.limits().messages;
+            if let Event::Received(message) = &event {
+                record.messages.note(message, now, true, max);
+            }
             let is_to_crash = std::mem::take(&mut record.is_to_crash);
-            catch_unwind(AssertUnwindSafe(|| {
+            let stepped = catch_unwind(AssertUnwindSafe(|| {
                 assert!(!is_to_crash, "told to");
                 record.machine.on(event, now)
             }))
@@ -41,7 +45,12 @@ impl ProtocolActor {
                 catch_unwind(AssertUnwindSafe(|| record.machine.give_up(now))).inspect(|_| {
                     self.setup.book.count(Count::Crashed);
                 })
-            })
+            });
+            if let Ok(actions) = &stepped {
+                record.messages.note_said(actions, now, max);
+                records.keep_unsent(actions);
+            }
+            stepped
         };
         match stepped {
             Ok(actions) => self.carry_out(turn, id, actions, now),
@@ -67,6 +76,7 @@ impl ProtocolActor {
         }
     }
 
+    /// Does what a machine says. What it sends is noted, and kept as unsent, by now.
     pub(super) fn carry_out(
         &mut self,
         turn: &mut Turn<'_, Self>,
@@ -87,21 +97,16 @@ impl ProtocolActor {
         }
     }
 
-    /// Keeps a message with its conversation, and shows it to those who follow.
-    pub(super) fn note(
+    /// Shows a message to those who follow.
+    pub(super) fn show(
         &self,
         id: &ConversationId,
         message: &Arc<AclMessage>,
         now: Timestamp,
         is_received: bool,
     ) {
-        let book = &self.setup.book;
-        let max = book.limits().messages;
-        if let Some(record) = self.table().records.lock().get_mut(id) {
-            record.messages.note(message, now, is_received, max);
-        }
         if let Some(path) = &self.path {
-            book.publish(|| Followed {
+            self.setup.book.publish(|| Followed {
                 conversation: id.clone(),
                 agent: path.clone(),
                 message: MessageView::of(message, now.as_millis(), is_received),
@@ -126,17 +131,15 @@ impl ProtocolActor {
         message: &Arc<AclMessage>,
         now: Timestamp,
     ) {
-        self.note(id, message, now, false);
+        self.show(id, message, now, false);
         for receiver in &message.receiver {
             match self.find(turn, receiver) {
                 Route::Here(place) => {
-                    self.pass(turn, &place, message);
+                    turn.pass_acl(&place, message.clone());
                     self.watch(turn, &place);
                 }
                 // Its failures come back as messages of the ams; there only deadlines tell of a death.
                 Route::Abroad(gateway) => {
-                    let unsent = Unsent::Abroad(message.clone(), receiver.clone());
-                    self.table().records.lock().unsent.push(unsent);
                     turn.forward(gateway, (**message).clone(), receiver.clone());
                 }
                 Route::Nowhere => {
@@ -148,26 +151,23 @@ impl ProtocolActor {
         }
     }
 
-    fn pass(&mut self, turn: &mut Turn<'_, Self>, place: &AnyRef, message: &Arc<AclMessage>) {
-        turn.pass_acl(place, message.clone());
-        self.table()
-            .records
-            .lock()
-            .unsent
-            .push(Unsent::Acl(place.clone(), message.clone()));
-    }
-
     /// Answers a message outside of any conversation of this side.
     pub(super) fn answer(&mut self, turn: &mut Turn<'_, Self>, mut answer: AclMessage) {
         answer.sender = Some(self.me.clone());
         let answer = Arc::new(answer);
-        for receiver in &answer.receiver {
+        let unsent = Unsent::Said(answer.clone());
+        self.table().records.lock().unsent.push(unsent);
+        self.say(turn, &answer);
+    }
+
+    /// Sends a message to those of its receivers that there are: nobody is left to be told of the others.
+    pub(super) fn say(&mut self, turn: &mut Turn<'_, Self>, message: &Arc<AclMessage>) {
+        for receiver in &message.receiver {
             match self.find(turn, receiver) {
-                Route::Here(place) => self.pass(turn, &place, &answer),
+                Route::Here(place) => turn.pass_acl(&place, message.clone()),
                 Route::Abroad(gateway) => {
-                    turn.forward(gateway, (*answer).clone(), receiver.clone());
+                    turn.forward(gateway, (**message).clone(), receiver.clone());
                 }
-                // Nobody is left to be told that this one cannot be delivered.
                 Route::Nowhere => {}
             }
         }
@@ -202,17 +202,27 @@ impl ProtocolActor {
     }
 
     fn ask(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, question: Question) {
-        let (answers, number, life) = {
+        let (answers, asked) = {
             let mut records = self.setup.table_records();
             let Some(record) = records.get_mut(id) else {
                 return;
             };
             record.questions += 1;
             let answers = record.outside.as_ref().and_then(|o| o.answers.clone());
-            (answers, record.questions, record.life)
+            let asked = Asked {
+                conversation: id.clone(),
+                question,
+                number: record.questions,
+                life: record.life,
+                to: turn.me(),
+            };
+            if answers.is_none() && self.listener.is_some() {
+                records.unsent.push(Unsent::Asked(asked.clone()));
+            }
+            (answers, asked)
         };
         if let Some(answers) = answers {
-            let decision = catch_unwind(AssertUnwindSafe(|| answers(&question)))
+            let decision = catch_unwind(AssertUnwindSafe(|| answers(&asked.question)))
                 .unwrap_or(Some(Decision::Cancel));
             if let Some(decision) = decision {
                 self.pending.push_back((id.clone(), Event::Local(decision)));
@@ -224,18 +234,6 @@ impl ProtocolActor {
             self.pending.push_back((id.clone(), Event::Local(decision)));
             return;
         };
-        let asked = Asked {
-            conversation: id.clone(),
-            question,
-            number,
-            life,
-            to: turn.me(),
-        };
-        self.table()
-            .records
-            .lock()
-            .unsent
-            .push(Unsent::Asked(asked.clone()));
         listener.prompt(turn, Prompt::Asked(asked));
     }
 
@@ -279,31 +277,27 @@ impl ProtocolActor {
     fn end(&mut self, turn: &mut Turn<'_, Self>, id: &ConversationId, outcome: Outcome) {
         tracing::debug!(conversation = %id, end = outcome.end.as_str(), "conversation ended");
         self.setup.book.give_place_back();
-        let (ended, is_initiator, dropped) = {
+        let (ended, is_told, dropped) = {
             let mut records = self.setup.table_records();
             let dropped = records.note_end(id);
-            let mut record = records.get_mut(id);
-            if let Some(record) = &mut record {
-                record.machine.release();
-            }
-            let is_initiator = record
-                .as_ref()
-                .is_some_and(|record| record.machine.role() == Role::Initiator);
-            let ended = record
-                .and_then(|record| record.outside.as_mut())
-                .and_then(|outside| outside.ended.take());
-            (ended, is_initiator, dropped)
+            let Some(record) = records.get_mut(id) else {
+                return;
+            };
+            record.machine.release();
+            let is_told = self.setup.tell_ends || record.machine.role() == Role::Initiator;
+            let ended = record.outside.as_mut().map(|outside| outside.ended.take());
+            (ended, is_told, dropped)
         };
-        for (at, id) in dropped {
-            if let Some(at) = at {
-                self.dues.remove(&(at, id));
+        for record in dropped {
+            if let Some(at) = record.armed {
+                self.dues.remove(&(at, record.machine.id().clone()));
             }
         }
         if let Some(ended) = ended {
-            turn.reply(ended, Ok(outcome));
-        } else if (is_initiator || self.setup.tell_ends)
-            && let Some(listener) = self.listener_of(id)
-        {
+            if let Some(ended) = ended {
+                turn.reply(ended, Ok(outcome));
+            }
+        } else if is_told && let Some(listener) = self.listener.clone() {
             let prompt = Prompt::Ended {
                 conversation: id.clone(),
                 outcome,

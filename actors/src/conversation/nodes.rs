@@ -9,7 +9,7 @@ use crate::reference::AnyRef;
 use crate::turn::Turn;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use swarm_protocols::{AclMessage, Address, Aid};
+use swarm_protocols::{AclMessage, Address, Aid, SmolStr, format_smolstr};
 
 impl ProtocolActor {
     /// The message as this side sees it: a sender of another node has the name by which it is known here, and can be answered.
@@ -42,8 +42,8 @@ impl ProtocolActor {
 
     /// The name under which it takes part in the message's conversation, if it has several: its place in its tree may have become known
     /// only after it was first called.
-    fn name_at(&self, address: Address, message: &AclMessage) -> Option<String> {
-        let names: BTreeSet<&String> = self
+    fn name_at(&self, address: Address, message: &AclMessage) -> Option<SmolStr> {
+        let names: BTreeSet<&SmolStr> = self
             .places
             .iter()
             .filter(|(_, place)| place.address() == address)
@@ -63,12 +63,12 @@ impl ProtocolActor {
     }
 
     /// A name that nobody else has here.
-    fn name_for(&mut self, place: AnyRef, sender: &Aid) -> String {
+    fn name_for(&mut self, place: AnyRef, sender: &Aid) -> SmolStr {
         let node = place.info().node;
-        let usual = format!("{}@{node}", sender.local_name());
+        let usual = format_smolstr!("{}@{node}", sender.local_name());
         let name = match self.places.contains_key(&usual) {
             false => usual,
-            true => format!("{}@{node}", place.address()),
+            true => format_smolstr!("{}@{node}", place.address()),
         };
         if self.places.len() >= PLACES_MAX {
             self.places.clear();

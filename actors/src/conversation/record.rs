@@ -4,11 +4,10 @@ use super::book::ConversationLimits;
 use super::message::{Answers, Asked, OpenError};
 use super::view::{ConversationView, MessageView, PartyView};
 use crate::ask::ReplyTo;
-use crate::reference::AnyRef;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use swarm_protocols::interaction::{Conversation, Outcome};
-use swarm_protocols::{AclMessage, Aid, ConversationId, Incarnation, Path, Timestamp};
+use swarm_protocols::interaction::{Action, Conversation, Outcome};
+use swarm_protocols::{AclMessage, ConversationId, Incarnation, Path, Timestamp};
 
 /// One side of one conversation, as it is kept.
 pub(super) struct Record {
@@ -86,6 +85,15 @@ impl Log {
 }
 
 impl Log {
+    /// Notes what a machine says.
+    pub(super) fn note_said(&mut self, actions: &[Action], at: Timestamp, max: usize) {
+        for action in actions {
+            if let Action::Send(message) = action {
+                self.note(message, at, false, max);
+            }
+        }
+    }
+
     pub(super) fn heard(&self) -> Vec<Arc<AclMessage>> {
         self.kept
             .iter()
@@ -115,8 +123,7 @@ fn beginning_of(message: &AclMessage) -> AclMessage {
 
 /// What the last turn sends: until the next turn begins it may not have been sent.
 pub(super) enum Unsent {
-    Acl(AnyRef, Arc<AclMessage>),
-    Abroad(Arc<AclMessage>, Aid),
+    Said(Arc<AclMessage>),
     Asked(Asked),
 }
 
@@ -167,11 +174,18 @@ impl Records {
         self.by_id.insert(id, Box::new(record));
     }
 
-    /// Notes an end, and drops the oldest that is too much. A commit that was not acknowledged goes to the back instead.
-    pub(super) fn note_end(
-        &mut self,
-        id: &ConversationId,
-    ) -> Vec<(Option<Timestamp>, ConversationId)> {
+    /// Keeps what a machine says until the next turn begins: a life that ends before may not have sent it.
+    pub(super) fn keep_unsent(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Send(message) = action {
+                self.unsent.push(Unsent::Said(message.clone()));
+            }
+        }
+    }
+
+    /// Notes an end, and gives back the oldest that is too much, to be dropped where no lock is held. A commit that was not
+    /// acknowledged goes to the back instead.
+    pub(super) fn note_end(&mut self, id: &ConversationId) -> Vec<Box<Record>> {
         self.open -= 1;
         self.ended.push_back(id.clone());
         let mut dropped = Vec::new();
@@ -188,8 +202,7 @@ impl Records {
             if must_stay {
                 self.ended.push_back(oldest);
             } else {
-                let record = self.by_id.remove(&oldest);
-                dropped.push((record.and_then(|record| record.armed), oldest));
+                dropped.extend(self.by_id.remove(&oldest));
             }
         }
         dropped
@@ -256,13 +269,13 @@ impl Record {
             protocol: machine.protocol().token().to_owned(),
             role: machine.role(),
             actor: actor.clone(),
-            agent: machine.me().name.clone(),
+            agent: machine.me().name.to_string(),
             state: machine.state().to_owned(),
             parties: machine
                 .parties()
                 .into_iter()
                 .map(|(who, state)| PartyView {
-                    name: who.name.clone(),
+                    name: who.name.to_string(),
                     state: state.to_owned(),
                 })
                 .collect(),

@@ -85,12 +85,12 @@ impl MessageView {
             from: message
                 .sender
                 .as_ref()
-                .map(|aid| aid.name.clone())
+                .map(|aid| aid.name.to_string())
                 .unwrap_or_default(),
             to: message
                 .receiver
                 .iter()
-                .map(|aid| aid.name.clone())
+                .map(|aid| aid.name.to_string())
                 .collect(),
             content: String::from_utf8_lossy(shown).into_owned(),
             content_bytes: content.len(),

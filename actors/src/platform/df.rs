@@ -71,7 +71,7 @@ impl Memory {
         let named = memory.df.entries().filter_map(|entry| {
             // What was read can be written.
             let text = sl::write_term(&entry.term()).ok()?;
-            Some((entry.name.as_ref()?.name.clone(), text))
+            Some((entry.name.as_ref()?.name.to_string(), text))
         });
         named.collect()
     }

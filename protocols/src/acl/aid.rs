@@ -1,8 +1,10 @@
 //! Agent identifiers (FIPA SC00023K, fipa.md a.4).
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
+use thin_vec::ThinVec;
 
 /// An agent identifier.
 ///
@@ -11,27 +13,27 @@ use std::hash::{Hash, Hasher};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Aid {
     /// `local@platform`.
-    pub name: String,
+    pub name: SmolStr,
     /// Transport addresses, the one to try first in front.
     #[serde(default)]
-    pub addresses: Vec<String>,
+    pub addresses: ThinVec<String>,
     /// Agents that can be asked for the addresses, the one to ask first in front.
     #[serde(default, with = "super::flat")]
-    pub resolvers: Vec<Aid>,
+    pub resolvers: ThinVec<Aid>,
     /// `X-` slots with their full names, in the order in which they came; unknown ones are kept.
     #[serde(default)]
-    pub user_slots: Vec<(String, String)>,
+    pub user_slots: ThinVec<(String, String)>,
 }
 
 impl Aid {
     /// An AID that consists of a name alone.
     #[must_use]
-    pub fn named(name: impl Into<String>) -> Self {
+    pub fn named(name: impl Into<SmolStr>) -> Self {
         Self {
             name: name.into(),
-            addresses: Vec::new(),
-            resolvers: Vec::new(),
-            user_slots: Vec::new(),
+            addresses: ThinVec::new(),
+            resolvers: ThinVec::new(),
+            user_slots: ThinVec::new(),
         }
     }
 
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn the_same_agent_is_one_in_any_case_and_at_any_address() {
         let mut here = Aid::named("Seller@Market");
-        here.addresses = vec!["http://h/acc".to_owned()];
+        here.addresses = thin_vec::thin_vec!["http://h/acc".to_owned()];
         let there = Aid::named("seller@market");
         assert_eq!(here, there);
         assert!(!here.is_identical(&there));
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn a_user_slot_is_found_in_any_case_and_the_last_one_counts() {
         let mut aid = Aid::named("a@p");
-        aid.user_slots = vec![
+        aid.user_slots = thin_vec::thin_vec![
             ("X-n".to_owned(), "1".to_owned()),
             ("x-N".to_owned(), "2".to_owned()),
         ];

@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
+use thin_vec::ThinVec;
 
 /// One resolver without its own resolvers, which follow it with a greater depth.
 #[derive(Serialize, Deserialize)]
@@ -38,11 +39,11 @@ pub(super) fn serialize<S: Serializer>(resolvers: &[Aid], to: S) -> Result<S::Ok
     list.serialize(to)
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Aid>, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ThinVec<Aid>, D::Error> {
     let depth_max = Limits::default().depth_max;
     let list = Vec::<Flat<'_>>::deserialize(from)?;
     // From the innermost out: when one comes, all of its own have come before it, at the depth below.
-    let mut waiting: Vec<Vec<Aid>> = vec![Vec::new()];
+    let mut waiting: Vec<ThinVec<Aid>> = vec![ThinVec::new()];
     let mut depth_before = None;
     for flat in &list {
         let deepest = depth_before.map_or(0, |before: usize| before + 1);
@@ -52,14 +53,14 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Aid>
         depth_before = Some(flat.depth);
     }
     for flat in list.into_iter().rev() {
-        waiting.resize_with(waiting.len().max(flat.depth + 2), Vec::new);
+        waiting.resize_with(waiting.len().max(flat.depth + 2), ThinVec::new);
         let mut resolvers = std::mem::take(&mut waiting[flat.depth + 1]);
         resolvers.reverse();
         waiting[flat.depth].push(Aid {
-            name: flat.name.into_owned(),
-            addresses: flat.addresses.into_owned(),
+            name: flat.name.into(),
+            addresses: flat.addresses.into_owned().into(),
             resolvers,
-            user_slots: flat.user_slots.into_owned(),
+            user_slots: flat.user_slots.into_owned().into(),
         });
     }
     let mut resolvers = waiting.swap_remove(0);
@@ -73,7 +74,7 @@ mod tests {
 
     fn with(name: &str, resolvers: Vec<Aid>) -> Aid {
         Aid {
-            resolvers,
+            resolvers: resolvers.into(),
             ..Aid::named(name)
         }
     }

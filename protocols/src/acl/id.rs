@@ -1,19 +1,20 @@
 //! The texts that tie messages together.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 macro_rules! text_ids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($text:ty);)*) => {$(
         $(#[$doc])*
         ///
         /// Any text, the empty one included; compared byte by byte. Cheap to clone.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// The text.
@@ -55,6 +56,12 @@ macro_rules! text_ids {
             }
         }
 
+        impl From<SmolStr> for $name {
+            fn from(text: SmolStr) -> Self {
+                Self(text.into())
+            }
+        }
+
         impl From<$name> for String {
             fn from(id: $name) -> Self {
                 id.as_str().to_owned()
@@ -89,9 +96,9 @@ macro_rules! text_ids {
 
 text_ids! {
     /// What all messages of one conversation carry: `:conversation-id`. Globally unique.
-    ConversationId;
+    ConversationId(Arc<str>);
     /// What an answer is tied to its question by: the `:reply-with` of the question is the `:in-reply-to` of the answer.
-    ReplyWith;
+    ReplyWith(SmolStr);
 }
 
 #[cfg(test)]

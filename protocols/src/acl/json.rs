@@ -91,17 +91,17 @@ impl<'de> Deserialize<'de> for Written {
             performative: view.performative.0,
             sender: view.sender.map(AidView::into_aid),
             receiver: aids(view.receiver),
-            reply_to: aids(view.reply_to),
+            reply_to: aids(view.reply_to).into(),
             content,
-            language: view.language.map(Cow::into_owned),
-            encoding: view.encoding.map(Cow::into_owned),
-            ontology: view.ontology.map(Cow::into_owned),
-            protocol: view.protocol.map(Cow::into_owned),
+            language: view.language.map(Into::into),
+            encoding: view.encoding.map(Into::into),
+            ontology: view.ontology.map(Into::into),
+            protocol: view.protocol.map(Into::into),
             conversation_id: view.conversation_id.as_deref().map(Into::into),
             reply_with: view.reply_with.as_deref().map(Into::into),
             in_reply_to: view.in_reply_to.as_deref().map(Into::into),
             reply_by: view.reply_by.map(|time| time.0),
-            user_parameters: user_defined(view.user),
+            user_parameters: user_defined(view.user).into(),
         }))
     }
 }
@@ -202,15 +202,15 @@ impl<'a> AidView<'a> {
 
     fn into_aid(self) -> Aid {
         Aid {
-            name: self.name.into_owned(),
+            name: self.name.into(),
             addresses: self
                 .addresses
                 .unwrap_or_default()
                 .into_iter()
                 .map(Cow::into_owned)
                 .collect(),
-            resolvers: aids(self.resolvers),
-            user_slots: user_defined(self.user),
+            resolvers: aids(self.resolvers).into(),
+            user_slots: user_defined(self.user).into(),
         }
     }
 }

@@ -3,6 +3,8 @@
 use super::aid::{are_identical, last_named};
 use super::{Aid, ConversationId, Performative, ReplyWith, Timestamp};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+use thin_vec::ThinVec;
 
 /// A message between agents in FIPA's terms (fipa.md a.1). Only the act must be there.
 ///
@@ -19,22 +21,22 @@ pub struct AclMessage {
     pub receiver: Vec<Aid>,
     /// Where answers go instead of to the sender.
     #[serde(default)]
-    pub reply_to: Vec<Aid>,
+    pub reply_to: ThinVec<Aid>,
     /// What is said; its meaning is given by language, encoding and ontology.
     #[serde(default)]
     pub content: Option<Vec<u8>>,
     /// The language of the content.
     #[serde(default)]
-    pub language: Option<String>,
+    pub language: Option<SmolStr>,
     /// The encoding of the content expression.
     #[serde(default)]
-    pub encoding: Option<String>,
+    pub encoding: Option<SmolStr>,
     /// The ontology that gives the symbols of the content a meaning.
     #[serde(default)]
-    pub ontology: Option<String>,
+    pub ontology: Option<SmolStr>,
     /// The interaction protocol, such as `fipa-request`.
     #[serde(default)]
-    pub protocol: Option<String>,
+    pub protocol: Option<SmolStr>,
     /// The conversation that this belongs to.
     #[serde(default)]
     pub conversation_id: Option<ConversationId>,
@@ -49,7 +51,7 @@ pub struct AclMessage {
     pub reply_by: Option<Timestamp>,
     /// `X-` parameters with their full names, in the order in which they came; unknown ones are kept.
     #[serde(default)]
-    pub user_parameters: Vec<(String, String)>,
+    pub user_parameters: ThinVec<(String, String)>,
 }
 
 impl AclMessage {
@@ -60,7 +62,7 @@ impl AclMessage {
             performative,
             sender: None,
             receiver: Vec::new(),
-            reply_to: Vec::new(),
+            reply_to: ThinVec::new(),
             content: None,
             language: None,
             encoding: None,
@@ -70,7 +72,7 @@ impl AclMessage {
             reply_with: None,
             in_reply_to: None,
             reply_by: None,
-            user_parameters: Vec::new(),
+            user_parameters: ThinVec::new(),
         }
     }
 
@@ -117,7 +119,7 @@ mod tests {
     fn ontologies_are_equal_in_any_case() {
         let mut message = AclMessage::new(Performative::Request);
         assert!(!message.has_ontology("FIPA-Agent-Management"));
-        message.ontology = Some("fipa-agent-management".to_owned());
+        message.ontology = Some("fipa-agent-management".into());
         assert!(message.has_ontology("FIPA-Agent-Management"));
     }
 

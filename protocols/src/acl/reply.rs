@@ -23,7 +23,7 @@ impl AclMessage {
             receiver: if self.reply_to.is_empty() {
                 self.sender.iter().cloned().collect()
             } else {
-                self.reply_to.clone()
+                self.reply_to.clone().into()
             },
             protocol: self.protocol.clone(),
             conversation_id: self.conversation_id.clone(),
@@ -92,11 +92,11 @@ mod tests {
         request.conversation_id = Some("c1".into());
         request.reply_with = Some("r1".into());
         request.reply_by = Some(Timestamp::MAX);
-        request.protocol = Some("fipa-request".to_owned());
-        request.language = Some("fipa-sl".to_owned());
-        request.ontology = Some("o".to_owned());
-        request.encoding = Some("e".to_owned());
-        request.user_parameters = vec![("X-n".to_owned(), "1".to_owned())];
+        request.protocol = Some("fipa-request".into());
+        request.language = Some("fipa-sl".into());
+        request.ontology = Some("o".into());
+        request.encoding = Some("e".into());
+        request.user_parameters = thin_vec::thin_vec![("X-n".to_owned(), "1".to_owned())];
         request
     }
 
@@ -107,8 +107,11 @@ mod tests {
             ask.reply(Performative::Agree).receiver,
             vec![Aid::named("A@P")]
         );
-        ask.reply_to = vec![Aid::named("x@p"), Aid::named("y@p")];
-        assert_eq!(ask.reply(Performative::Agree).receiver, ask.reply_to);
+        ask.reply_to = thin_vec::thin_vec![Aid::named("x@p"), Aid::named("y@p")];
+        assert_eq!(
+            ask.reply(Performative::Agree).receiver[..],
+            ask.reply_to[..]
+        );
         ask.reply_to.clear();
         ask.sender = None;
         assert!(ask.reply(Performative::Agree).receiver.is_empty());
@@ -121,10 +124,10 @@ mod tests {
         expected.receiver = vec![Aid::named("a@p")];
         expected.conversation_id = Some("c1".into());
         expected.in_reply_to = Some("r1".into());
-        expected.protocol = Some("fipa-request".to_owned());
-        expected.language = Some("fipa-sl".to_owned());
-        expected.ontology = Some("o".to_owned());
-        expected.encoding = Some("e".to_owned());
+        expected.protocol = Some("fipa-request".into());
+        expected.language = Some("fipa-sl".into());
+        expected.ontology = Some("o".into());
+        expected.encoding = Some("e".into());
         assert!(reply.is_identical(&expected), "{reply:?}");
     }
 

@@ -14,6 +14,7 @@ use super::protocol::Protocol;
 use crate::acl::{AclMessage, Aid, Performative, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
@@ -42,7 +43,7 @@ pub(super) struct Broker {
     state: State,
     targets: Vec<Target>,
     /// The reply-to of the recruited: the initiator's, or whom it has named.
-    answer_to: Vec<Aid>,
+    answer_to: ThinVec<Aid>,
 }
 
 impl Broker {
@@ -85,7 +86,7 @@ impl Broker {
             act.in_reply_to = None;
             act.reply_to = match self.protocol {
                 Protocol::Recruiting => self.answer_to.clone(),
-                _ => Vec::new(),
+                _ => ThinVec::new(),
             };
             step.pass_on(act);
         }
@@ -135,7 +136,7 @@ impl Broker {
             message.performative,
             message.content.as_deref().unwrap_or_default(),
             None,
-            &[(TARGET_PARAMETER, name)],
+            &[(TARGET_PARAMETER, name.into())],
         );
         self.settle(step);
     }
@@ -235,7 +236,7 @@ impl Machine for Broker {
                 Performative::Failure,
                 b"(target-ended)",
                 None,
-                &[(TARGET_PARAMETER, name)],
+                &[(TARGET_PARAMETER, name.into())],
             );
         }
         self.settle(step);

@@ -5,9 +5,11 @@ use super::opening::About;
 use super::protocol::{Protocol, Role};
 use crate::acl::{AclMessage, Aid, ConversationId, Performative, ReplyWith, Timestamp};
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, format_smolstr};
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// How many of the latest messages are remembered to know a duplicate. An at-least-once transport repeats a message soon or
 /// never; an older repetition is out of sequence instead.
@@ -23,9 +25,9 @@ pub(super) struct Frame {
     pub(super) protocol: Protocol,
     pub(super) role: Role,
     pub(super) me: Aid,
-    language: Option<String>,
-    encoding: Option<String>,
-    ontology: Option<String>,
+    language: Option<SmolStr>,
+    encoding: Option<SmolStr>,
+    ontology: Option<SmolStr>,
     /// The mark of the latest act of this side; 0 before the first.
     marks: Mark,
     /// Hashes of what was received. Collisions make a message a duplicate: 64 bits, within one conversation.
@@ -83,8 +85,8 @@ impl Frame {
 
     fn text_of(&self, mark: Mark) -> ReplyWith {
         match self.role {
-            Role::Initiator => format!("i{mark}").into(),
-            Role::Participant => format!("p{mark}").into(),
+            Role::Initiator => format_smolstr!("i{mark}").into(),
+            Role::Participant => format_smolstr!("p{mark}").into(),
         }
     }
 
@@ -175,7 +177,7 @@ pub(super) struct Act<'a> {
     pub(super) content: &'a [u8],
     pub(super) in_reply_to: Option<ReplyWith>,
     pub(super) reply_by: Option<Timestamp>,
-    pub(super) user_parameters: Vec<(String, String)>,
+    pub(super) user_parameters: ThinVec<(String, String)>,
 }
 
 impl<'a> Act<'a> {
@@ -185,7 +187,7 @@ impl<'a> Act<'a> {
             content,
             in_reply_to: None,
             reply_by: None,
-            user_parameters: Vec::new(),
+            user_parameters: ThinVec::new(),
         }
     }
 
@@ -218,7 +220,7 @@ impl Step<'_> {
             language: self.frame.language.clone(),
             encoding: self.frame.encoding.clone(),
             ontology: self.frame.ontology.clone(),
-            protocol: Some(self.frame.protocol.token().to_owned()),
+            protocol: Some(SmolStr::new_static(self.frame.protocol.token())),
             conversation_id: Some(self.frame.id.clone()),
             reply_with: Some(self.frame.text_of(mark)),
             in_reply_to: act.in_reply_to,

@@ -3,7 +3,9 @@
 use super::protocol::Protocol;
 use crate::acl::{AclMessage, Aid, ConversationId, Performative};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::time::Duration;
+use thin_vec::ThinVec;
 
 /// How many participants one conversation has at most.
 pub const PARTICIPANTS_MAX: usize = 1024;
@@ -43,13 +45,13 @@ pub struct About {
     /// The content of the first message.
     pub content: Vec<u8>,
     /// Its language.
-    pub language: Option<String>,
+    pub language: Option<SmolStr>,
     /// Its encoding.
-    pub encoding: Option<String>,
+    pub encoding: Option<SmolStr>,
     /// Its ontology.
-    pub ontology: Option<String>,
+    pub ontology: Option<SmolStr>,
     /// `X-` parameters of the first message.
-    pub user_parameters: Vec<(String, String)>,
+    pub user_parameters: ThinVec<(String, String)>,
 }
 
 impl About {

@@ -5,13 +5,14 @@ use super::frame::{Act, Answers, Mark, Step};
 use crate::acl::{AclMessage, Aid, Performative, ReplyWith, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use thin_vec::ThinVec;
 
 /// Whom a participant answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Peer {
     who: Aid,
     /// The reply-to of the call, where it had one.
-    answer_to: Vec<Aid>,
+    answer_to: ThinVec<Aid>,
     /// The reply-with of the message that is being answered.
     pub(super) echo: Option<ReplyWith>,
     /// The latest act of this side that may be answered.

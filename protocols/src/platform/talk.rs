@@ -61,8 +61,8 @@ fn plain_answer(
 ) -> AclMessage {
     let mut answer = message.reply(performative);
     answer.sender = Some(me.clone());
-    answer.language.get_or_insert_with(|| LANGUAGE.to_owned());
-    answer.ontology.get_or_insert_with(|| ONTOLOGY.to_owned());
+    answer.language.get_or_insert_with(|| LANGUAGE.into());
+    answer.ontology.get_or_insert_with(|| ONTOLOGY.into());
     answer.content = Some(text.into_bytes());
     answer
 }
@@ -91,9 +91,9 @@ pub(super) fn request(me: &Aid, to: &Aid, action: &Action) -> Option<AclMessage>
     let mut request = AclMessage::new(Performative::Request);
     request.sender = Some(me.clone());
     request.receiver = vec![to.clone()];
-    request.protocol = Some("fipa-request".to_owned());
-    request.language = Some(LANGUAGE.to_owned());
-    request.ontology = Some(ONTOLOGY.to_owned());
+    request.protocol = Some("fipa-request".into());
+    request.language = Some(LANGUAGE.into());
+    request.ontology = Some(ONTOLOGY.into());
     request.content = Some(sl::write(&[action.term()]).ok()?.into_bytes());
     Some(request)
 }

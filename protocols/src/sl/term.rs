@@ -174,7 +174,7 @@ impl Term {
         let mut aid = Aid::named("");
         for (name, value) in slots {
             match name.to_ascii_lowercase().as_str() {
-                "name" => aid.name = value.as_text()?.to_owned(),
+                "name" => aid.name = value.as_text()?.into(),
                 "addresses" => {
                     let urls = value.as_members()?.iter();
                     aid.addresses = urls

@@ -42,7 +42,8 @@ fn offers(side: &mut Side, name: &str, call: &AclMessage, price: i64) {
     let mut bid = call.reply(Say::Propose);
     bid.sender = Some(aid(name));
     bid.reply_with = Some(format!("{name}-{price}").into());
-    bid.user_parameters = vec![(PRICE_PARAMETER.to_owned(), price.to_string())];
+    bid.user_parameters =
+        swarm_protocols::thin_vec![(PRICE_PARAMETER.to_owned(), price.to_string())];
     side.hears(bid);
 }
 
@@ -180,13 +181,14 @@ fn d6_i_a_bid_of_an_earlier_round_is_late() {
 
 fn bidder() -> Side {
     participant_of(Protocol::EnglishAuction, Say::Cfp, |call| {
-        call.user_parameters = vec![(PRICE_PARAMETER.to_owned(), "10".to_owned())];
+        call.user_parameters =
+            swarm_protocols::thin_vec![(PRICE_PARAMETER.to_owned(), "10".to_owned())];
     })
 }
 
 fn ended(winner: Option<&str>) -> AclMessage {
     let mut inform = act_of(Say::Inform, Some("i9"), None);
-    inform.user_parameters = vec![("X-Auction".to_owned(), "end".to_owned())];
+    inform.user_parameters = swarm_protocols::thin_vec![("X-Auction".to_owned(), "end".to_owned())];
     if let Some(winner) = winner {
         inform
             .user_parameters
@@ -198,7 +200,8 @@ fn ended(winner: Option<&str>) -> AclMessage {
 #[test]
 fn d6_p_start_watches_until_the_first_call() {
     let mut side = participant_of(Protocol::EnglishAuction, Say::Inform, |inform| {
-        inform.user_parameters = vec![("X-Auction".to_owned(), "start".to_owned())];
+        inform.user_parameters =
+            swarm_protocols::thin_vec![("X-Auction".to_owned(), "start".to_owned())];
     });
     assert_eq!(side.c.state(), "watching");
     side.told(Say::Cfp);

@@ -256,7 +256,7 @@ fn expiry_ends_either_side() {
 #[test]
 fn answers_go_to_reply_to_where_there_is_one() {
     let mut side = participant_of(Protocol::Request, Say::Request, |call| {
-        call.reply_to = vec![aid("desk")];
+        call.reply_to = swarm_protocols::thin_vec![aid("desk")];
     });
     side.decides(Decision::Done(Vec::new()));
     assert_eq!(side.sent()[0].receiver, vec![aid("desk")]);

@@ -59,7 +59,7 @@ pub(crate) fn participant_of(
     change: impl FnOnce(&mut AclMessage),
 ) -> Side {
     let mut call = act_of(act, Some("i1"), None);
-    call.protocol = Some(protocol.token().to_owned());
+    call.protocol = Some(protocol.token().into());
     change(&mut call);
     let (c, actions) =
         Conversation::open(&Arc::new(call), aid("b"), &Terms::default(), at(0)).expect("it opens");
@@ -167,7 +167,7 @@ impl Side {
         self.marks += 1;
         let said = self.sent().last().and_then(|m| m.reply_with.clone());
         let mut message = act_of(act, Some(&format!("i{}", self.marks)), said.as_deref());
-        message.protocol = Some(self.c.protocol().token().to_owned());
+        message.protocol = Some(self.c.protocol().token().into());
         self.hears(message)
     }
 

@@ -44,7 +44,7 @@ fn d8_i_hears_each_targets_answer_and_ends_with_the_brokers_inform() {
         let mut answer = proxy.reply(Say::Inform);
         answer.sender = Some(aid("b"));
         answer.reply_with = Some(format!("p1{n}").into());
-        answer.user_parameters = vec![("X-Target".into(), format!("t{n}@p"))];
+        answer.user_parameters = swarm_protocols::thin_vec![("X-Target".into(), format!("t{n}@p"))];
         side.hears(answer);
         assert_eq!(side.news().len(), 1);
         assert_eq!(side.c.state(), "wait-replies");
@@ -66,7 +66,7 @@ fn d9_i_is_answered_by_the_targets_themselves_in_conversations_of_their_own() {
     let mut done = proxy.reply(Say::Inform);
     done.sender = Some(aid("b"));
     done.reply_with = Some("p9".into());
-    done.user_parameters = vec![("X-Targets".into(), "2".into())];
+    done.user_parameters = swarm_protocols::thin_vec![("X-Targets".into(), "2".into())];
     side.hears(done);
     assert_eq!(side.c.state(), "wait-replies");
     for n in 0..2 {
@@ -194,7 +194,7 @@ fn d9_recruiter_has_the_targets_answer_the_initiator_and_says_how_many() {
 #[test]
 fn d9_recruiter_sends_answers_to_a_designated_receiver() {
     let mut side = participant_of(Protocol::Recruiting, Say::Proxy, |call| {
-        call.reply_to = vec![aid("desk")];
+        call.reply_to = swarm_protocols::thin_vec![aid("desk")];
     });
     side.decides(forward(&["t"]));
     assert_eq!(side.sent_to("t").reply_to, vec![aid("desk")]);

@@ -148,7 +148,7 @@ impl Chance {
             message.conversation_id = self.pick(&[None, Some("c1/0".into()), Some("c9".into())]);
         }
         if self.0.bool() {
-            message.user_parameters = vec![
+            message.user_parameters = swarm_protocols::thin_vec![
                 (
                     "X-Price".into(),
                     self.pick(&["12", "-1", "many", ""]).to_owned(),
@@ -262,7 +262,7 @@ fn every_participant_stays_defined_and_ends() {
             .collect();
         for act in acts {
             let mut call = act_of(act, Some("i1"), None);
-            call.protocol = Some(protocol.token().to_owned());
+            call.protocol = Some(protocol.token().into());
             let call = Arc::new(call);
             let terms = Terms {
                 expires_in: Some(Duration::from_secs(5)),

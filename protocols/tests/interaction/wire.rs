@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::interaction::*;
-use swarm_protocols::{AclMessage, Aid};
+use swarm_protocols::{AclMessage, Aid, SmolStr};
 
 const SEEDS: u64 = 200;
 
@@ -33,9 +33,9 @@ const FOUL: Weather = Weather {
 };
 
 enum What {
-    Arrive(String, Arc<AclMessage>),
-    Decide(String, String, Decision),
-    Wake(String, String),
+    Arrive(SmolStr, Arc<AclMessage>),
+    Decide(SmolStr, String, Decision),
+    Wake(SmolStr, String),
 }
 
 /// Events in order of time, and of their making at the same time.
@@ -65,7 +65,7 @@ struct World {
     now: i64,
     agenda: Agenda,
     /// By agent and conversation-id.
-    sides: BTreeMap<(String, String), Conversation>,
+    sides: BTreeMap<(SmolStr, String), Conversation>,
     steps: u32,
 }
 
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, key: &(String, String), event: Event) {
+    fn step(&mut self, key: &(SmolStr, String), event: Event) {
         let Some(side) = self.sides.get_mut(key) else {
             return;
         };
@@ -128,8 +128,8 @@ impl World {
         let Some(id) = message.conversation_id.as_ref() else {
             return;
         };
-        let own = (to.to_owned(), id.to_string());
-        let above = parent_id(id).map(|parent| (to.to_owned(), parent.to_owned()));
+        let own = (SmolStr::from(to), id.to_string());
+        let above = parent_id(id).map(|parent| (SmolStr::from(to), parent.to_owned()));
         let known = [Some(own.clone()), above]
             .into_iter()
             .flatten()
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, key: &(String, String), actions: Vec<Action>) {
+    fn carry_out(&mut self, key: &(SmolStr, String), actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Send(message) => self.send(&message),
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// What an agent says: sensible, in a mood, or late.
-    fn answer(&mut self, key: &(String, String), question: &Question) -> Vec<Decision> {
+    fn answer(&mut self, key: &(SmolStr, String), question: &Question) -> Vec<Decision> {
         let protocol = self.sides[key].protocol();
         let w = || words("w");
         let mood = if self.weather.is_moody {

@@ -90,13 +90,13 @@ pub(crate) fn aid() -> impl Strategy<Value = Aid> {
     )
         .prop_map(|(name, addresses, user_slots)| {
             let mut aid = Aid::named(name);
-            aid.addresses = addresses;
-            aid.user_slots = user_slots;
+            aid.addresses = addresses.into();
+            aid.user_slots = user_slots.into();
             aid
         });
     leaf.prop_recursive(3, 6, 2, |inner| {
         (inner.clone(), vec(inner, 0..2)).prop_map(|(mut aid, resolvers)| {
-            aid.resolvers = resolvers;
+            aid.resolvers = resolvers.into();
             aid
         })
     })
@@ -115,19 +115,18 @@ pub(crate) fn message() -> impl Strategy<Value = AclMessage> {
     let act = prop::sample::select(Performative::ALL.to_vec());
     (act, who, what, ties, user_defined()).prop_map(|(act, who, what, ties, user_parameters)| {
         let mut message = AclMessage::new(act);
-        (message.sender, message.receiver, message.reply_to) = who;
-        (
-            message.content,
-            message.language,
-            message.encoding,
-            message.ontology,
-            message.protocol,
-        ) = what;
+        (message.sender, message.receiver) = (who.0, who.1);
+        message.reply_to = who.2.into();
+        message.content = what.0;
+        message.language = what.1.map(Into::into);
+        message.encoding = what.2.map(Into::into);
+        message.ontology = what.3.map(Into::into);
+        message.protocol = what.4.map(Into::into);
         message.conversation_id = ties.0.map(Into::into);
         message.reply_with = ties.1.map(Into::into);
         message.in_reply_to = ties.2.map(Into::into);
         message.reply_by = ties.3;
-        message.user_parameters = user_parameters;
+        message.user_parameters = user_parameters.into();
         message
     })
 }
@@ -135,24 +134,24 @@ pub(crate) fn message() -> impl Strategy<Value = AclMessage> {
 /// What the captured files of codecs hold.
 pub(crate) fn proposal() -> AclMessage {
     let mut seller = Aid::named("seller@b");
-    seller.addresses = vec!["http://127.0.0.1:7802/acc".to_owned()];
+    seller.addresses = swarm_protocols::thin_vec!["http://127.0.0.1:7802/acc".to_owned()];
     let mut buyer = Aid::named("buyer@a");
-    buyer.addresses = vec!["http://127.0.0.1:7801/acc".to_owned()];
-    buyer.resolvers = vec![Aid::named("ams@a")];
+    buyer.addresses = swarm_protocols::thin_vec!["http://127.0.0.1:7801/acc".to_owned()];
+    buyer.resolvers = swarm_protocols::thin_vec![Aid::named("ams@a")];
     let mut expected = AclMessage::new(Performative::Propose);
     expected.sender = Some(seller);
     expected.receiver = vec![buyer, Aid::named("two words@a")];
-    expected.reply_to = vec![Aid::named("proxy@a")];
+    expected.reply_to = swarm_protocols::thin_vec![Aid::named("proxy@a")];
     expected.content = Some(b"((price \"apple\" 12.5))".to_vec());
     expected.reply_with = Some("12345".into());
     expected.in_reply_to = Some("R1_0".into());
-    expected.encoding = Some("utf-8".to_owned());
-    expected.language = Some("fipa-sl".to_owned());
-    expected.ontology = Some("market v1".to_owned());
+    expected.encoding = Some("utf-8".into());
+    expected.language = Some("fipa-sl".into());
+    expected.ontology = Some("market v1".into());
     expected.reply_by = Some(noon().saturating_add(std::time::Duration::from_millis(123)));
-    expected.protocol = Some("fipa-contract-net".to_owned());
+    expected.protocol = Some("fipa-contract-net".into());
     expected.conversation_id = Some("C1(x)".into());
-    expected.user_parameters = vec![
+    expected.user_parameters = swarm_protocols::thin_vec![
         ("X-n".to_owned(), "7".to_owned()),
         ("X-Trace".to_owned(), "on off".to_owned()),
     ];

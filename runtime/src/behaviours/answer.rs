@@ -45,7 +45,7 @@ pub(super) fn not_understood<A: Agent>(turn: &mut Turn<'_, A>, message: &AclMess
 
 fn with_content(request: &AclMessage, act: Performative, content: String) -> AclMessage {
     let mut answer = request.reply(act);
-    answer.language = Some(LANGUAGE.to_owned());
+    answer.language = Some(LANGUAGE.into());
     answer.content = Some(content.into_bytes());
     answer
 }

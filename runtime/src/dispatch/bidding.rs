@@ -66,7 +66,7 @@ impl BiddingWorkers {
                 content: json!({ "task": job.task, "bytes": job.input.get().len() })
                     .to_string()
                     .into_bytes(),
-                language: Some(LANGUAGE.to_owned()),
+                language: Some(LANGUAGE.into()),
                 ..About::default()
             },
         );
@@ -146,7 +146,7 @@ fn refused(agreed: Agreed) -> Option<Award> {
         None => Outcome::failed(FailureCode::Failed, "no worker bids for it"),
     };
     Some(Award::Refused {
-        by: part.participant.name,
+        by: part.participant.name.into(),
         reason,
     })
 }

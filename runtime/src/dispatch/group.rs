@@ -263,8 +263,8 @@ impl GroupWorkers {
 
     async fn attempt(&self, worker: &AnyRef, job: &Job) -> End {
         let mut request = AclMessage::new(Performative::Request);
-        request.language = Some(LANGUAGE.to_owned());
-        request.protocol = Some("fipa-request".to_owned());
+        request.language = Some(LANGUAGE.into());
+        request.protocol = Some("fipa-request".into());
         request.content = Some(job.content());
         match worker.ask_acl(request, self.deadline).await {
             Ok(answer) => End::Answered(read_answer(&answer)),

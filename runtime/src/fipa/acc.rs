@@ -106,7 +106,7 @@ impl Acc {
     /// The AID of an agent of here, with the address at which others reach it.
     pub(super) fn aid(&self, local: &str) -> Aid {
         let mut aid = Aid::named(format!("{local}@{}", self.0.options.platform));
-        aid.addresses = vec![self.0.url.clone()];
+        aid.addresses.push(self.0.url.clone());
         aid
     }
 
@@ -125,8 +125,8 @@ impl Acc {
         let mut failure = message.reply(Performative::Failure);
         failure.sender = Some(self.aid("ams"));
         failure.receiver = vec![sender.clone()];
-        failure.language = Some(sl::LANGUAGE.to_owned());
-        failure.ontology = Some(management::ONTOLOGY.to_owned());
+        failure.language = Some(sl::LANGUAGE.into());
+        failure.ontology = Some(management::ONTOLOGY.into());
         failure.encoding = None;
         let content = sl::write(&management::delivery_failure(sender, receiver, why));
         failure.content = content.ok().map(String::into_bytes);

@@ -205,7 +205,7 @@ fn tell_view<V: Serialize>(view: &V, message: &AclMessage) -> AclMessage {
     match message.performative {
         Performative::Request | Performative::QueryRef => {
             let mut answer = message.reply(Performative::Inform);
-            answer.language = Some("application/json".to_owned());
+            answer.language = Some("application/json".into());
             // A map with keys that are no text is all that JSON has no form for.
             answer.content = serde_json::to_vec(view).ok();
             answer

@@ -12,20 +12,23 @@ pub(crate) fn to_guest(message: &AclMessage) -> wit::Message {
         .user_parameters
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE))
-        .map(|(_, value)| value);
+        .map(|(_, value)| value.as_str());
     // A language that looks like a media type is one.
-    let media_type = message.language.as_ref().filter(|text| text.contains('/'));
+    let media_type = message
+        .language
+        .as_deref()
+        .filter(|text| text.contains('/'));
     wit::Message {
         performative: act_to_guest(message.performative),
         sender: message.sender.as_ref().map(aid_to_guest),
         receivers: message.receiver.iter().map(aid_to_guest).collect(),
         reply_to: message.reply_to.iter().map(aid_to_guest).collect(),
         content: message.content.clone(),
-        content_type: stated.or(media_type).cloned(),
-        language: message.language.clone(),
-        encoding: message.encoding.clone(),
-        ontology: message.ontology.clone(),
-        protocol: message.protocol.clone(),
+        content_type: stated.or(media_type).map(str::to_owned),
+        language: message.language.clone().map(Into::into),
+        encoding: message.encoding.clone().map(Into::into),
+        ontology: message.ontology.clone().map(Into::into),
+        protocol: message.protocol.clone().map(Into::into),
         conversation_id: message
             .conversation_id
             .as_ref()
@@ -67,15 +70,15 @@ pub(crate) fn from_guest(message: wit::Message) -> Result<AclMessage, wit::Error
         receiver: message.receivers.into_iter().map(aid_from_guest).collect(),
         reply_to: message.reply_to.into_iter().map(aid_from_guest).collect(),
         content: message.content,
-        language: message.language,
-        encoding: message.encoding,
-        ontology: message.ontology,
-        protocol: message.protocol,
+        language: message.language.map(Into::into),
+        encoding: message.encoding.map(Into::into),
+        ontology: message.ontology.map(Into::into),
+        protocol: message.protocol.map(Into::into),
         conversation_id: message.conversation_id.map(Into::into),
         reply_with: message.reply_with.map(Into::into),
         in_reply_to: message.in_reply_to.map(Into::into),
         reply_by,
-        user_parameters,
+        user_parameters: user_parameters.into(),
     })
 }
 
@@ -112,33 +115,33 @@ pub(crate) fn bytes(message: &wit::Message) -> u64 {
 
 pub(crate) fn aid_to_guest(aid: &Aid) -> wit::Aid {
     wit::Aid {
-        name: aid.name.clone(),
-        addresses: aid.addresses.clone(),
+        name: aid.name.clone().into(),
+        addresses: aid.addresses.clone().into(),
         resolvers: aid
             .resolvers
             .iter()
             .map(|resolver| wit::Resolver {
-                name: resolver.name.clone(),
-                addresses: resolver.addresses.clone(),
+                name: resolver.name.clone().into(),
+                addresses: resolver.addresses.clone().into(),
             })
             .collect(),
-        user_slots: aid.user_slots.clone(),
+        user_slots: aid.user_slots.clone().into(),
     }
 }
 
 fn aid_from_guest(aid: wit::Aid) -> Aid {
     Aid {
-        name: aid.name,
-        addresses: aid.addresses,
+        name: aid.name.into(),
+        addresses: aid.addresses.into(),
         resolvers: aid
             .resolvers
             .into_iter()
             .map(|resolver| Aid {
-                addresses: resolver.addresses,
+                addresses: resolver.addresses.into(),
                 ..Aid::named(resolver.name)
             })
             .collect(),
-        user_slots: aid.user_slots,
+        user_slots: aid.user_slots.into(),
     }
 }
 
@@ -167,22 +170,22 @@ mod tests {
         for act in Performative::ALL {
             let mut message = AclMessage::new(act);
             message.receiver = vec![Aid::named("b@p")];
-            message.reply_to = vec![Aid {
-                addresses: vec!["http://x".to_owned()],
-                resolvers: vec![Aid::named("r@p")],
-                user_slots: vec![("X-a".to_owned(), "1".to_owned())],
+            message.reply_to = swarm_protocols::thin_vec![Aid {
+                addresses: swarm_protocols::thin_vec!["http://x".to_owned()],
+                resolvers: swarm_protocols::thin_vec![Aid::named("r@p")],
+                user_slots: swarm_protocols::thin_vec![("X-a".to_owned(), "1".to_owned())],
                 ..Aid::named("c@p")
             }];
             message.content = Some(vec![0, 255]);
-            message.language = Some("fipa-sl".to_owned());
-            message.encoding = Some("e".to_owned());
-            message.ontology = Some("o".to_owned());
-            message.protocol = Some("fipa-request".to_owned());
+            message.language = Some("fipa-sl".into());
+            message.encoding = Some("e".into());
+            message.ontology = Some("o".into());
+            message.protocol = Some("fipa-request".into());
             message.conversation_id = Some("c".to_owned().into());
             message.reply_with = Some("w".to_owned().into());
             message.in_reply_to = Some("i".to_owned().into());
             message.reply_by = Some(Timestamp::from_millis(-1).unwrap());
-            message.user_parameters = vec![
+            message.user_parameters = swarm_protocols::thin_vec![
                 ("X-b".to_owned(), "2".to_owned()),
                 (CONTENT_TYPE.to_owned(), "text/plain".to_owned()),
             ];
@@ -195,7 +198,7 @@ mod tests {
     #[test]
     fn a_media_type_as_language_is_the_content_type() {
         let mut message = AclMessage::new(Performative::Inform);
-        message.language = Some("application/json".to_owned());
+        message.language = Some("application/json".into());
         let guest = to_guest(&message);
         assert_eq!(guest.content_type.as_deref(), Some("application/json"));
         assert_eq!(from_guest(guest).unwrap(), message);

@@ -67,7 +67,7 @@ impl messaging::Host for Sandbox {
         message.receiver = if asked.reply_to.is_empty() {
             asked.sender.iter().cloned().collect()
         } else {
-            asked.reply_to.clone()
+            asked.reply_to.clone().into()
         };
         self.turn.effects.push(Effect::Answer(message));
         Ok(Ok(()))

@@ -129,17 +129,17 @@ fn random_message(random: &mut fastrand::Rng) -> AclMessage {
     };
     message.content = (random.u8(0..20) > 0).then_some(content);
     let maybe = |random: &mut fastrand::Rng| random.bool().then(|| text(random));
-    message.language = maybe(random);
-    message.encoding = maybe(random);
-    message.ontology = maybe(random);
-    message.protocol = maybe(random);
+    message.language = maybe(random).map(Into::into);
+    message.encoding = maybe(random).map(Into::into);
+    message.ontology = maybe(random).map(Into::into);
+    message.protocol = maybe(random).map(Into::into);
     message.conversation_id = maybe(random).map(Into::into);
     message.reply_with = maybe(random).map(Into::into);
     if random.bool() {
         message.reply_by = Timestamp::from_millis(random.i64(0..4_000_000_000_000)).ok();
     }
     if random.bool() {
-        message.user_parameters = vec![("X-a".to_owned(), text(random))];
+        message.user_parameters = swarm_protocols::thin_vec![("X-a".to_owned(), text(random))];
     }
     if random.u8(0..10) == 0 {
         message.sender = Some(Aid::named("somebody@else"));

@@ -70,7 +70,7 @@ pub(super) async fn ping_pong(messages: u64) -> Sample {
     let player = Path::new("/player").expect("a path");
     let player = here.node.system().lookup(&player).expect("it was started");
     let mut opponent = Aid::named("player@there");
-    opponent.addresses = vec![there.fipa.url().to_owned()];
+    opponent.addresses.push(there.fipa.url().to_owned());
     let round = async |messages: u64| {
         done.reset(1);
         let mut ball = AclMessage::new(Performative::Inform);

@@ -83,15 +83,15 @@ impl<'a> Reader<'a> {
             }
             parameter::SENDER => message.sender = Some(self.aid()?),
             parameter::RECEIVER => message.receiver = self.aids()?,
-            parameter::REPLY_TO => message.reply_to = self.aids()?,
+            parameter::REPLY_TO => message.reply_to = self.aids()?.into(),
             parameter::CONTENT => message.content = Some(self.content()?),
             parameter::REPLY_WITH => message.reply_with = Some(self.expression()?.into()),
             parameter::IN_REPLY_TO => message.in_reply_to = Some(self.expression()?.into()),
             parameter::REPLY_BY => message.reply_by = Some(self.date()?),
-            parameter::LANGUAGE => message.language = Some(self.expression()?),
-            parameter::ENCODING => message.encoding = Some(self.expression()?),
-            parameter::ONTOLOGY => message.ontology = Some(self.expression()?),
-            parameter::PROTOCOL => message.protocol = Some(self.expression()?),
+            parameter::LANGUAGE => message.language = Some(self.expression()?.into()),
+            parameter::ENCODING => message.encoding = Some(self.expression()?.into()),
+            parameter::ONTOLOGY => message.ontology = Some(self.expression()?.into()),
+            parameter::PROTOCOL => message.protocol = Some(self.expression()?.into()),
             parameter::CONVERSATION_ID => {
                 message.conversation_id = Some(self.expression()?.into());
             }
@@ -365,7 +365,7 @@ impl<'a> Reader<'a> {
                     }
                     self.at += 1;
                 }
-                slot::RESOLVERS => aid.resolvers = self.aids()?,
+                slot::RESOLVERS => aid.resolvers = self.aids()?.into(),
                 slot::USER => {
                     let entry = self.user_defined()?;
                     aid.user_slots.push(entry);

@@ -68,12 +68,14 @@ impl Lexer<'_> {
         match folded(name, &mut lower) {
             b"sender" => message.sender = Some(self.aid()?),
             b"receiver" => message.receiver = self.aid_set()?,
-            b"reply-to" => message.reply_to = self.aid_set()?,
+            b"reply-to" => message.reply_to = self.aid_set()?.into(),
             b"content" => message.content = Some(self.content()?),
-            b"language" => message.language = Some(self.expression()?),
-            b"encoding" => message.encoding = Some(self.expression()?),
-            b"ontology" => message.ontology = Some(self.expression()?),
-            b"protocol" => message.protocol = Some(self.word("a protocol: a word or a string")?),
+            b"language" => message.language = Some(self.expression()?.into()),
+            b"encoding" => message.encoding = Some(self.expression()?.into()),
+            b"ontology" => message.ontology = Some(self.expression()?.into()),
+            b"protocol" => {
+                message.protocol = Some(self.word("a protocol: a word or a string")?.into())
+            }
             b"conversation-id" => message.conversation_id = Some(self.expression()?.into()),
             b"reply-with" => message.reply_with = Some(self.expression()?.into()),
             b"in-reply-to" => message.in_reply_to = Some(self.expression()?.into()),
@@ -127,12 +129,12 @@ impl Lexer<'_> {
             let name = self.name("a slot or the closing parenthesis of the agent identifier")?;
             let mut lower = [0_u8; 16];
             match folded(name, &mut lower) {
-                b"name" => aid.name = self.word("a name: a word or a string")?,
-                b"addresses" => aid.addresses = self.urls()?,
+                b"name" => aid.name = self.word("a name: a word or a string")?.into(),
+                b"addresses" => aid.addresses = self.urls()?.into(),
                 b"resolvers" => {
                     self.open("a sequence of agent identifiers")?;
                     self.keyword("sequence", "the word `sequence`")?;
-                    aid.resolvers = self.aids()?;
+                    aid.resolvers = self.aids()?.into();
                 }
                 _ => {
                     let name = self.user_name(start, name, Fault::UnknownSlot)?;

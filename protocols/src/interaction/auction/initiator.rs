@@ -8,6 +8,7 @@ use crate::interaction::machine::Machine;
 use crate::interaction::opening::{Ascending, Descending, Opening, Rules};
 use crate::interaction::session::{self, Routed, Session, SessionState, echo};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -263,7 +264,7 @@ impl Initiator {
     /// Tells all how it ended, and asks the winners to complete the sale.
     fn end(&mut self, step: &mut Step<'_>, winners: Vec<(usize, i64)>) {
         self.phase = Phase::Settling;
-        let names: Vec<String> = winners
+        let names: Vec<SmolStr> = winners
             .iter()
             .map(|(index, _)| self.sessions[*index].who.name.clone())
             .collect();

@@ -61,7 +61,7 @@ impl Initiator {
             context: Context::new(rules),
         };
         let parameters = opening.about.user_parameters.clone();
-        machine.speak(step, &opening.about.content, parameters);
+        machine.speak(step, &opening.about.content, parameters.into());
         machine
     }
 

@@ -201,7 +201,7 @@ pub(in crate::api) async fn cfp(
                 content: json!({ "task": asked.task, "input": asked.content })
                     .to_string()
                     .into_bytes(),
-                language: Some(LANGUAGE.to_owned()),
+                language: Some(LANGUAGE.into()),
                 ..About::default()
             },
         )
@@ -316,7 +316,7 @@ fn parts(members: &[(Aid, AnyRef)], bids: &[Proposal], outcome: Outcome) -> Vec<
                 bid: bid.map(|bid| content_of(bid)),
                 result: result.map(|message| content_of(message)),
                 end: part.end.to_string(),
-                bidder: part.participant.name,
+                bidder: part.participant.name.into(),
                 path: path.unwrap_or_default(),
             }
         })

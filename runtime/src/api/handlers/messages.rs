@@ -54,9 +54,9 @@ impl Draft {
         };
         let mut message = AclMessage::new(performative);
         message.content = Some(content);
-        message.language = Some(language);
-        message.ontology = self.ontology;
-        message.protocol = self.protocol;
+        message.language = Some(language.into());
+        message.ontology = self.ontology.map(Into::into);
+        message.protocol = self.protocol.map(Into::into);
         message.conversation_id = self.conversation_id.map(Into::into);
         Ok(message)
     }
@@ -121,7 +121,7 @@ pub(in crate::api) async fn call(
         path: path.to_string(),
         performative: answer.performative.to_string(),
         content: view::acl_content(&answer),
-        language: answer.language,
+        language: answer.language.map(Into::into),
         conversation_id: answer.conversation_id.map(Into::into),
         ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
     }))

@@ -36,7 +36,7 @@ pub(in crate::api) async fn residents(State(api): State<Api>) -> Result<Json<Ams
         .iter()
         .filter_map(|term| AmsAgentDescription::read(term).ok())
         .map(|agent| AmsEntry {
-            name: agent.name.map(|name| name.name).unwrap_or_default(),
+            name: agent.name.map(|name| name.name).unwrap_or_default().into(),
             state: agent
                 .state
                 .map(|state| state.as_str().to_owned())
@@ -103,7 +103,7 @@ pub(in crate::api) async fn deregister(
     }));
     done(platform, act).await?;
     Ok(Json(DfEntry {
-        agent: name.name,
+        agent: name.name.into(),
         ..DfEntry::default()
     }))
 }
@@ -146,9 +146,9 @@ fn request(platform: &Platform, whom: &str, act: Act) -> Result<AclMessage, Faul
     let actor = Aid::named(format!("{whom}@{}", platform.name()));
     let mut request = AclMessage::new(Performative::Request);
     request.receiver = vec![actor.clone()];
-    request.language = Some(sl::LANGUAGE.to_owned());
-    request.ontology = Some(ONTOLOGY.to_owned());
-    request.protocol = Some("fipa-request".to_owned());
+    request.language = Some(sl::LANGUAGE.into());
+    request.ontology = Some(ONTOLOGY.into());
+    request.protocol = Some("fipa-request".into());
     request.reply_with = Some("1".into());
     let content = sl::write(&[Action { actor, act }.term()]).map_err(|error| {
         Fault::invalid("entry", error, "shorter texts, without control characters")
@@ -252,7 +252,7 @@ fn template(query: &DfQuery, platform: &Platform) -> DfAgentDescription {
 
 fn description_of(entry: DfEntry, platform: &Platform) -> Result<DfAgentDescription, Fault> {
     let mut name = aid(&entry.agent, platform);
-    name.addresses = entry.addresses;
+    name.addresses = entry.addresses.into();
     let services = entry.services.into_iter().map(service_of);
     let lease = match (entry.lease_ms, entry.lease_until) {
         (Some(ms), _) => Some(reading().now.saturating_add(Duration::from_millis(ms))),
@@ -308,8 +308,8 @@ fn entry_of(entry: DfAgentDescription) -> DfEntry {
         properties: properties_of(service.properties),
     });
     DfEntry {
-        agent: name.name,
-        addresses: name.addresses,
+        agent: name.name.into(),
+        addresses: name.addresses.into(),
         services: services.collect(),
         protocols: entry.protocols,
         ontologies: entry.ontologies,
