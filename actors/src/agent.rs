@@ -1,6 +1,6 @@
 //! What a developer writes: an agent.
 
-use crate::signal::{Down, Exit, GroupChange, Watched};
+use crate::signal::{Down, Exit, GroupChange, NameNews, Watched};
 use crate::turn::Turn;
 use std::future::Future;
 use std::sync::Arc;
@@ -159,6 +159,22 @@ pub trait Agent: Send + Sized + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         let _ = (turn, change);
         async { Ok(()) }
+    }
+
+    /// Something has become of its registered name in the cluster. By default a conflict is answered at once: there is nothing to hand
+    /// over. An agent with a state that the winner should have sends it there, now or in later turns, and then says
+    /// [`Turn::handed_over`]. What follows is its spec's choice ([`OnNameConflict`](crate::OnNameConflict)).
+    fn on_name(
+        &mut self,
+        turn: &mut Turn<'_, Self>,
+        news: NameNews,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        async move {
+            if let NameNews::Conflict { name, .. } = news {
+                turn.handed_over(&name);
+            }
+            Ok(())
+        }
     }
 
     /// Is about to be taken off its shell for want of messages: lets go of what it can have again. A message that comes now is

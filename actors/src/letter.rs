@@ -132,6 +132,8 @@ pub enum LetterKind {
     Watch,
     /// A change in a monitored group.
     Group,
+    /// What becomes of its registered name in the cluster.
+    Name,
     /// What the agent told itself to do after its start.
     Continue,
 }
@@ -148,6 +150,7 @@ impl LetterKind {
             Self::Exit => "exit",
             Self::Watch => "watch",
             Self::Group => "group",
+            Self::Name => "name",
             Self::Continue => "continue",
         }
     }
@@ -164,6 +167,7 @@ impl<M> Body<M> {
                 Signal::Exit(_) => LetterKind::Exit,
                 Signal::Watch(_) => LetterKind::Watch,
                 Signal::Group(_) => LetterKind::Group,
+                Signal::Name(_) => LetterKind::Name,
             },
         }
     }

@@ -63,8 +63,11 @@ pub use recorder::{CrashReport, FLIGHT_RECORDER_ENTRIES, FlightRecord, SpecRecor
 pub use reference::{AgentRef, AnyRef, NotSent, SendError, SendOptions};
 pub use remote::codec::MessageCodec;
 pub use services::{SERVICES_PATH, is_service};
-pub use signal::{Down, Exit, GroupChange, MonitorId, WatchEvent, Watched};
-pub use spec::{AgentSpec, MAILBOX_CAPACITY_DEFAULT, MailboxOptions, OnCrash, Placement, WhenFull};
+pub use signal::{Down, Exit, GroupChange, MonitorId, NameNews, WatchEvent, Watched};
+pub use spec::{
+    AgentSpec, MAILBOX_CAPACITY_DEFAULT, MailboxOptions, OnCrash, OnNameConflict, Placement,
+    WhenFull,
+};
 pub use system::{CRASH_REPORTS_DEFAULT, SEND_LIMIT_DEFAULT, System, SystemOptions, WeakSystem};
 pub use timers::{TIMERS_PER_AGENT_MAX, TimerId};
 pub use transport::{NotCarried, Parcel, Place, Transport};

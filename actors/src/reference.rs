@@ -7,8 +7,8 @@ use crate::info::ActorInfo;
 use crate::letter::{Body, Extra, Letter};
 use crate::mailbox::{Gate, Reservation};
 use crate::remote::{Arriving, RemoteCell};
-use crate::signal::{Down, Exit, Signal, WatchEvent};
-use crate::spec::WhenFull;
+use crate::signal::{Down, Exit, NameNews, Signal, WatchEvent};
+use crate::spec::{OnNameConflict, WhenFull};
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -181,6 +181,15 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn pause(&self) -> bool;
     fn resume(&self) -> bool;
     fn refuse(&self, refusing: bool);
+    /// What is to become of it when it loses its name.
+    fn on_name_conflict(&self) -> OnNameConflict {
+        OnNameConflict::KeepLocal
+    }
+    /// Takes no messages any more, and sends on what it has. How many.
+    fn send_on(&self, to: &AnyRef) -> usize {
+        let _ = to;
+        0
+    }
     fn depth(&self) -> u64;
     fn inject(&self, injected: crate::fault::Injected) -> bool;
     fn is_settled(&self) -> bool;
@@ -497,6 +506,25 @@ impl AnyRef {
     #[must_use]
     pub fn mailbox_depth(&self) -> u64 {
         self.0.depth()
+    }
+
+    /// What its spec says is to become of it when another agent of the cluster has its name; `KeepLocal` of an agent of another node.
+    #[must_use]
+    pub fn on_name_conflict(&self) -> OnNameConflict {
+        self.0.on_name_conflict()
+    }
+
+    /// Tells it what has become of its name. Dropped when no life is going on.
+    pub fn tell_of_name(&self, news: NameNews) {
+        let life = self.incarnation();
+        self.0.signal_to(life, Signal::Name(news));
+    }
+
+    /// Takes no further messages, and sends those that are queued to another agent, in order, each waiting for room as any send out of a
+    /// turn; asks among them are answered from there. Messages of a type that does not travel become dead letters `refused`. Says how
+    /// many were sent on. Until its next start; of no effect on an agent of another node.
+    pub fn send_on(&self, to: &Self) -> usize {
+        self.0.send_on(to)
     }
 
     /// The same agent with its message type, if it is of that type. Of an agent of another node only that node knows its type: any

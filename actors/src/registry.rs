@@ -13,7 +13,13 @@ type Fixed = BuildHasherDefault<DefaultHasher>;
 /// Registered names: one cell per name.
 #[derive(Default)]
 pub(crate) struct Names {
-    names: RwLock<HashMap<Name, AnyRef, Fixed>>,
+    names: RwLock<HashMap<Name, Registered, Fixed>>,
+}
+
+struct Registered {
+    cell: AnyRef,
+    /// Another node's agent has the name in the cluster, and this one gives way to it.
+    is_giving_way: bool,
 }
 
 impl Names {
@@ -21,9 +27,14 @@ impl Names {
     pub(crate) fn claim(&self, name: &Name, cell: &AnyRef) -> Result<(), Pid> {
         let mut names = self.names.write();
         match names.get(name) {
-            Some(holder) if holder != cell => Err(holder.pid()),
-            _ => {
-                names.insert(name.clone(), cell.clone());
+            Some(holder) if holder.cell != *cell => Err(holder.cell.pid()),
+            Some(_) => Ok(()),
+            None => {
+                let registered = Registered {
+                    cell: cell.clone(),
+                    is_giving_way: false,
+                };
+                names.insert(name.clone(), registered);
                 Ok(())
             }
         }
@@ -32,20 +43,32 @@ impl Names {
     /// Frees the name, if that cell has it.
     pub(crate) fn release(&self, name: &Name, holder: Address) {
         let mut names = self.names.write();
-        if names.get(name).is_some_and(|h| h.address() == holder) {
+        if names.get(name).is_some_and(|h| h.cell.address() == holder) {
             names.remove(name);
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<AnyRef> {
-        self.names.read().get(name).cloned()
+    /// Who has the name here, and whether it gives way to another node's agent.
+    pub(crate) fn get(&self, name: &str) -> Option<(AnyRef, bool)> {
+        let names = self.names.read();
+        let holder = names.get(name)?;
+        Some((holder.cell.clone(), holder.is_giving_way))
+    }
+
+    /// Notes whether the holder gives way.
+    pub(crate) fn give_way(&self, name: &Name, holder: Address, is_giving_way: bool) {
+        if let Some(registered) = self.names.write().get_mut(name)
+            && registered.cell.address() == holder
+        {
+            registered.is_giving_way = is_giving_way;
+        }
     }
 
     pub(crate) fn list(&self) -> BTreeMap<Name, AnyRef> {
         self.names
             .read()
             .iter()
-            .map(|(name, cell)| (name.clone(), cell.clone()))
+            .map(|(name, holder)| (name.clone(), holder.cell.clone()))
             .collect()
     }
 }

@@ -1,7 +1,9 @@
-//! What an agent learns of other actors: DOWN, EXIT, watch events and group changes. They are user messages: they arrive
-//! in order, behind what the dead one sent before.
+//! What an agent learns of other actors: DOWN, EXIT, watch events and group changes, and what becomes of its name. They are user
+//! messages: they arrive in order, behind what the dead one sent before.
 
+use crate::reference::AnyRef;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Pid};
 
 /// Names one monitor; unique within the system.
@@ -65,9 +67,37 @@ pub struct GroupChange {
     pub joined: bool,
 }
 
+/// What becomes of this agent's registered name in the cluster, where two agents claim one. Arrives in this order: `Conflict`, then either
+/// `Lost` or `Regained`; each once per conflict. There are no such news without a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NameNews {
+    /// Another agent has the name now, on every node. What was told to this one stays with it; it has time to hand over.
+    Conflict {
+        /// The name.
+        name: Name,
+        /// Who has it.
+        winner: AnyRef,
+        /// How long this agent has. Earlier if it says that it is done ([`Turn::handed_over`](crate::Turn::handed_over)).
+        within: Duration,
+    },
+    /// The name is lost in the cluster, and this agent goes on with it on its own node alone ([`OnNameConflict::KeepLocal`](crate::OnNameConflict)).
+    Lost {
+        /// The name.
+        name: Name,
+        /// Who has it.
+        winner: AnyRef,
+    },
+    /// The winner is gone: this agent claims the name for the cluster again.
+    Regained {
+        /// The name.
+        name: Name,
+    },
+}
+
 pub(crate) enum Signal {
     Down(Down),
     Exit(Exit),
     Watch(Watched),
     Group(GroupChange),
+    Name(NameNews),
 }

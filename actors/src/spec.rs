@@ -64,6 +64,31 @@ impl Default for MailboxOptions {
     }
 }
 
+/// What becomes of an agent whose registered name another agent of the cluster has: it came first, or won when two parts of the
+/// cluster met again. First the agent is told and has time to hand over ([`Agent::on_name`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnNameConflict {
+    /// It goes on. By the name it is found on its own node only, until the name is free again.
+    #[default]
+    KeepLocal,
+    /// It is stopped in order, and started again when nobody has the name. What is queued becomes dead letters.
+    Stop,
+    /// The same, and what is queued goes to the winner, as far as it can travel to another node.
+    HandOver,
+}
+
+impl OnNameConflict {
+    /// The choice as one stable lowercase word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepLocal => "keep-local",
+            Self::Stop => "stop",
+            Self::HandOver => "hand-over",
+        }
+    }
+}
+
 /// Where an agent's turns run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Placement {
@@ -85,6 +110,7 @@ pub(crate) struct Plan<A> {
     pub(crate) placement: Placement,
     pub(crate) groups: Vec<Name>,
     pub(crate) registered: Option<Name>,
+    pub(crate) on_name_conflict: OnNameConflict,
     /// For crash reports: the spec in words.
     pub(crate) record: SpecRecord,
 }
@@ -119,6 +145,7 @@ impl<A: Agent> AgentSpec<A> {
                 placement: Placement::Shared,
                 groups: Vec::new(),
                 registered: None,
+                on_name_conflict: OnNameConflict::KeepLocal,
                 record: SpecRecord::default(),
             },
             restart: Restart::Permanent,
@@ -216,6 +243,13 @@ impl<A: Agent> AgentSpec<A> {
     #[must_use]
     pub fn registered(mut self, name: Name) -> Self {
         self.plan.registered = Some(name);
+        self
+    }
+
+    /// What becomes of it when another agent of the cluster has its registered name.
+    #[must_use]
+    pub fn on_name_conflict(mut self, choice: OnNameConflict) -> Self {
+        self.plan.on_name_conflict = choice;
         self
     }
 

@@ -72,6 +72,8 @@ pub struct SystemOptions {
     pub watchdog: Watchdog,
     /// How often.
     pub watchdog_interval: Duration,
+    /// What the wall clock says at the system's begin, in milliseconds since 1970 UTC; none: the machine is asked. For simulations.
+    pub wall_origin_ms: Option<u64>,
     /// How many agents there are at most, the node's own not counted; the start of one more fails with `limit(agents)`. None: any number.
     pub agents_max: Option<u32>,
 }
@@ -90,6 +92,7 @@ impl SystemOptions {
             hooks: Hooks::default(),
             watchdog: Watchdog::default(),
             watchdog_interval: WATCHDOG_INTERVAL_DEFAULT,
+            wall_origin_ms: None,
             agents_max: None,
         }
     }
@@ -211,9 +214,11 @@ impl System {
         let runtime = Handle::current();
         let timers = Timers::new();
         let env = Env::seeded(options.seed);
-        let wall_origin_ms = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+        let wall_origin_ms = options.wall_origin_ms.unwrap_or_else(|| {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+        });
         let inner = Arc::new(Inner {
             origin: env.origin(),
             wall_origin_ms,
@@ -367,10 +372,23 @@ impl System {
     /// The agent that is registered under a name: here, or else on another node, as far as the transport knows.
     #[must_use]
     pub fn whereis(&self, name: &Name) -> Option<AnyRef> {
-        self.0.names.get(name.as_str()).or_else(|| {
-            let place = self.remotes()?.transport().whereis(name)?;
-            Some(self.at(&place))
-        })
+        let here = self.0.names.get(name.as_str());
+        if let Some((agent, false)) = here {
+            return Some(agent);
+        }
+        let place = self
+            .remotes()
+            .and_then(|remotes| remotes.transport().whereis(name));
+        match place {
+            Some(place) => Some(self.at(&place)),
+            None => here.map(|(agent, _)| agent),
+        }
+    }
+
+    /// Notes whether the agent here that is registered under a name gives way to one of another node: then that one is found by it.
+    /// For whoever settles conflicts of names. Of no effect when the agent does not have the name.
+    pub fn give_way(&self, name: &Name, agent: Address, is_giving_way: bool) {
+        self.0.names.give_way(name, agent, is_giving_way);
     }
 
     /// Reaches other nodes through `transport` from now on. Once: a second one is not taken, and false is returned.

@@ -71,6 +71,7 @@ impl Timers {
                 None => self.earlier.notified().await,
                 Some(at) => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep_until(at) => {}
                         () = self.earlier.notified() => {}
                     }

@@ -67,6 +67,11 @@ pub trait Transport: Send + Sync + 'static {
         false
     }
 
+    /// An agent of this node has handed over what goes with a name that it loses to one of another node.
+    fn handed_over(&self, name: &Name, agent: Address) {
+        let _ = (name, agent);
+    }
+
     /// The members of a group on other nodes, as far as is known here.
     fn members(&self, group: &Name) -> Vec<Place> {
         let _ = group;

@@ -55,6 +55,7 @@ pub(crate) enum Effect<M> {
     Leave(Name),
     MonitorGroup(Name),
     DemonitorGroup(Name),
+    HandedOver(Name),
     Schedule(TimerId, Instant, Scheduled<M>),
     Cancel(TimerId),
     Stash(Letter<M>),
@@ -493,6 +494,12 @@ impl<A: Agent> Turn<'_, A> {
     /// Leaves a group, once.
     pub fn leave(&mut self, group: &Name) {
         self.push(Effect::Leave(group.clone()));
+    }
+
+    /// Says that whatever the winner of a conflict about this agent's name should have was sent to it
+    /// ([`NameNews::Conflict`](crate::NameNews)). What this turn sends goes first. Of no effect without such a conflict.
+    pub fn handed_over(&mut self, name: &Name) {
+        self.push(Effect::HandedOver(name.clone()));
     }
 
     /// Follows a group's changes from the commit on, in [`Agent::on_group`]; its present members arrive there first, as

@@ -128,6 +128,14 @@ impl<A: Agent> AnyCell for Cell<A> {
         }
     }
 
+    fn on_name_conflict(&self) -> crate::spec::OnNameConflict {
+        self.plan().on_name_conflict
+    }
+
+    fn send_on(&self, to: &AnyRef) -> usize {
+        self.send_on_to(to)
+    }
+
     fn depth(&self) -> u64 {
         self.mailbox().depth()
     }

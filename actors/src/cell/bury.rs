@@ -84,7 +84,7 @@ impl<A: Agent> Cell<A> {
         }
     }
 
-    fn to_acl(letter: Letter<A::Message>) -> Option<AclLetter> {
+    pub(super) fn to_acl(letter: Letter<A::Message>) -> Option<AclLetter> {
         let body = match letter.body {
             Body::Acl(acl) => Body::Acl(acl),
             Body::Signal(life, signal) => Body::Signal(life, signal),

@@ -147,6 +147,20 @@ impl<A: Agent> Cell<A> {
                 core.forget_group_monitor(&group);
                 core.system.groups_table().demonitor(&group, core.address);
             }
+            Effect::HandedOver(name) => {
+                let (system, address) = (core.system.clone(), core.address);
+                let tell = move || {
+                    if let Some(remotes) = system.remotes() {
+                        remotes.transport().handed_over(&name, address);
+                    }
+                };
+                // Behind what it sent.
+                if seat.outgoing.is_empty() {
+                    tell();
+                } else {
+                    seat.outgoing.push_back(Box::new(OutCall(Some(tell))));
+                }
+            }
             Effect::Schedule(id, at, what) => {
                 seat.rare().timers.insert(id, Armed { at, what });
                 core.system.timers().arm(at, id, self.this.clone());

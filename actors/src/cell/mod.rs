@@ -16,6 +16,7 @@ pub(crate) mod core;
 mod end;
 mod fired;
 mod receive;
+mod send_on;
 pub(crate) mod shell;
 mod start;
 

@@ -369,8 +369,8 @@ impl AnyCell for RemoteCell {
                 };
                 self.far.tell(watched.address, to, &note);
             }
-            // Groups are followed on each node by itself.
-            Signal::Group(_) => {}
+            // Groups and names are followed on each node by itself.
+            Signal::Group(_) | Signal::Name(_) => {}
         }
     }
 

@@ -323,6 +323,16 @@ impl Driver {
         loop {
             let wake = self.core.next_wake().map(|at| self.origin + at);
             let event = tokio::select! {
+                // Timers first: a flood of packets must not hold them up. In this order a run can be repeated.
+                biased;
+                () = wait_until(wake) => Some(Event::Tick),
+                command = self.inbox.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                Some(done) = self.probes.join_next() => {
+                    done.ok().map(|(probe, verdict)| Event::LinkVerdict { probe, verdict })
+                }
                 received = datagrams.receive(&mut buffer) => match received {
                     Ok((length, _)) => self.open(buffer.get(..length).unwrap_or_default()),
                     // The system reports that an earlier packet met a closed port, or has no memory. That is no reason to stop, nor to spin.
@@ -331,14 +341,6 @@ impl Driver {
                         None
                     }
                 },
-                command = self.inbox.recv() => match command {
-                    Some(command) => self.obey(command),
-                    None => return,
-                },
-                Some(done) = self.probes.join_next() => {
-                    done.ok().map(|(probe, verdict)| Event::LinkVerdict { probe, verdict })
-                }
-                () = wait_until(wake) => Some(Event::Tick),
             };
             if let Some(event) = event
                 && self.handle(event).is_break()

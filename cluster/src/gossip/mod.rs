@@ -9,6 +9,7 @@
 //! packets and changes out. It decides nothing itself.
 
 mod driver;
+pub mod hub;
 mod key;
 mod seal;
 mod window;

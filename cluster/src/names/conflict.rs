@@ -14,7 +14,7 @@ pub(super) struct Held {
     pub(super) claimants: Vec<BootId>,
 }
 
-/// A claim of this node that lost.
+/// An agent of this node that loses its name, or came second, and has time to hand over.
 pub(super) struct Conflict {
     pub(super) address: Address,
     pub(super) until: Duration,
@@ -48,13 +48,68 @@ impl Names {
         held.claimants.retain(|other| *other != boot);
         if held.claimants.is_empty() {
             self.held.remove(name);
-            return self.tell_holder(name);
+            self.tell_holder(name);
+            return self.come_free(name);
         }
         self.elect(name);
     }
 
+    /// An agent here is registered under a name that an agent of another node has.
+    pub(super) fn come_second(&mut self, name: &Name, address: Address, winner: &Holder) {
+        let is_told = self.losers.get(name) == Some(&address)
+            || self
+                .conflicts
+                .get(name)
+                .is_some_and(|conflict| conflict.address == address);
+        if !is_told {
+            self.losers.remove(name);
+            self.begin_conflict(name, address, winner.clone());
+        }
+    }
+
+    /// Nobody has the name: the one here that lost it, or came second, may have it again.
+    fn come_free(&mut self, name: &Name) {
+        let conflict = self.conflicts.remove(name);
+        let loser = self.losers.remove(name);
+        if let Some(address) = conflict.map(|conflict| conflict.address).or(loser) {
+            let name = name.clone();
+            self.out
+                .push(Decision::Tell(NameChange::Regained { name, address }));
+        }
+    }
+
+    /// An agent here no longer wants the name: nothing more is told about it.
+    pub(super) fn give_up(&mut self, name: &Name, address: Address) {
+        if self.losers.get(name) == Some(&address) {
+            self.losers.remove(name);
+        }
+        if let Some(conflict) = self.conflicts.get(name)
+            && conflict.address == address
+        {
+            self.conflicts.remove(name);
+            // Perhaps nobody was told yet.
+            self.out.retain(|decision| {
+                !matches!(decision, Decision::Tell(NameChange::Conflict { name: told, .. }) if told == name)
+            });
+        }
+    }
+
+    fn begin_conflict(&mut self, name: &Name, address: Address, winner: Holder) {
+        let until = self.now + self.parameters.handover;
+        self.counters.conflicts += 1;
+        let name = name.clone();
+        self.conflicts
+            .insert(name.clone(), Conflict { address, until });
+        self.out.push(Decision::Tell(NameChange::Conflict {
+            name,
+            address,
+            winner,
+            until,
+        }));
+    }
+
     /// Picks the holder among those who claim the name: by priority, then the later claim, then the node. Every node picks the same.
-    pub(super) fn elect(&mut self, name: &Name) {
+    fn elect(&mut self, name: &Name) {
         let Some(held) = self.held.get(name) else {
             return;
         };
@@ -87,32 +142,24 @@ impl Names {
     }
 
     /// Begins or ends the conflict of this node's own claim.
-    pub(super) fn settle_own(&mut self, name: &Name, key: &Key, winner: Holder) {
+    fn settle_own(&mut self, name: &Name, key: &Key, winner: Holder) {
         let Some(Value::Claim(own)) = self.own().get(key) else {
             return;
         };
+        let address = own.address;
         if winner.node.boot == self.me.boot {
             if let Some(conflict) = self.conflicts.remove(name) {
-                self.out.push(Decision::Tell(NameChange::Reinstated {
+                self.out.push(Decision::Tell(NameChange::Regained {
                     name: name.clone(),
                     address: conflict.address,
                 }));
             }
         } else if !self.conflicts.contains_key(name) {
-            let until = self.now + self.parameters.handover;
-            let address = own.address;
-            self.counters.conflicts += 1;
-            self.conflicts
-                .insert(name.clone(), Conflict { address, until });
-            self.out.push(Decision::Tell(NameChange::Conflict {
-                name: name.clone(),
-                address,
-                winner,
-                until,
-            }));
+            self.begin_conflict(name, address, winner);
         }
     }
 
+    /// The loser has handed over, or its time is up.
     pub(super) fn lose(&mut self, name: &Name, address: Address) {
         let is_lost = self
             .conflicts
@@ -121,11 +168,10 @@ impl Names {
         if !is_lost {
             return;
         }
-        let winner = self.held.get(name).and_then(|held| {
-            let node = self.owners.get(&held.boot)?.node.clone();
-            let address = held.address;
-            Some(Holder { address, node })
-        });
+        self.conflicts.remove(name);
+        self.losers.insert(name.clone(), address);
+        let winner = self.holder(name);
+        // Not there if it came second.
         self.write(Key::Name(name.clone()), None);
         if let Some(winner) = winner {
             self.out.push(Decision::Tell(NameChange::Lost {
@@ -136,12 +182,15 @@ impl Names {
         }
     }
 
-    pub(super) fn tell_holder(&mut self, name: &Name) {
-        let holder = self.held.get(name).and_then(|held| {
-            let node = self.owners.get(&held.boot)?.node.clone();
-            let address = held.address;
-            Some(Holder { address, node })
-        });
+    fn holder(&self, name: &Name) -> Option<Holder> {
+        let held = self.held.get(name)?;
+        let node = self.owners.get(&held.boot)?.node.clone();
+        let address = held.address;
+        Some(Holder { address, node })
+    }
+
+    fn tell_holder(&mut self, name: &Name) {
+        let holder = self.holder(name);
         self.out.push(Decision::Tell(NameChange::Held {
             name: name.clone(),
             holder,

@@ -122,7 +122,8 @@ pub enum NameChange {
         /// Who has it now.
         holder: Option<Holder>,
     },
-    /// An agent of this node has lost its name to another. It is still running: tell it, and answer with [`Event::HandedOver`].
+    /// An agent of this node loses its name to another one's, or came second. It is still running: tell it, and answer with
+    /// [`Event::HandedOver`] when it is done.
     Conflict {
         /// The name.
         name: Name,
@@ -133,14 +134,14 @@ pub enum NameChange {
         /// By when it has to have handed over.
         until: Duration,
     },
-    /// The winner of a conflict is gone before the loser was: the agent here has its name again.
-    Reinstated {
+    /// The winner is gone: the agent here, which lost the name, was about to, or came second, has it again or may register it again.
+    Regained {
         /// The name.
         name: Name,
         /// The agent here.
         address: Address,
     },
-    /// The agent here has handed over, or its time is up. Stop it.
+    /// The agent here has handed over, or its time is up: it has the name no more. Once for each conflict that does not end otherwise.
     Lost {
         /// The name.
         name: Name,
@@ -178,7 +179,7 @@ pub struct NamesCounters {
     pub malformed: u64,
     /// Messages of processes that are no members.
     pub strangers: u64,
-    /// Conflicts that an agent of this node lost.
+    /// Conflicts that began with an agent of this node as the loser.
     pub conflicts: u64,
     /// Pulls that this node sent.
     pub pulls: u64,

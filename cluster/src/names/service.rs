@@ -206,6 +206,7 @@ impl Driver {
         loop {
             let wake = self.origin + self.names.read().next_wake();
             let event = tokio::select! {
+                biased;
                 notice = notices.recv() => match notice {
                     Ok(notice) => self.heard(notice),
                     Err(RecvError::Lagged(_)) => {

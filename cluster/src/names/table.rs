@@ -25,6 +25,9 @@ pub struct Names {
     /// Group, then (agent, node's process).
     pub(super) groups: HashMap<Name, BTreeMap<(Address, BootId), u32>>,
     pub(super) conflicts: BTreeMap<Name, Conflict>,
+    /// Agents of this node that have lost their names to others, and have been told all there is to tell. Each until its name is free or
+    /// it gives it up; no more than there are agents here that were registered.
+    pub(super) losers: BTreeMap<Name, Address>,
     pub(super) stamp: Stamp,
     pub(super) flushed: u64,
     pub(super) flush_at: Option<Duration>,
@@ -71,6 +74,7 @@ impl Names {
             local: HashMap::new(),
             groups: HashMap::new(),
             conflicts: BTreeMap::new(),
+            losers: BTreeMap::new(),
             stamp: Stamp::default(),
             flushed: 0,
             flush_at: None,
@@ -83,6 +87,10 @@ impl Names {
 
     /// Registers `name` for an agent of this node. Doing it again changes nothing. `wall_millis` is the wall clock since 1970; when it is
     /// wrong, the worst that follows is another winner of a later conflict.
+    ///
+    /// An agent whose name another node's agent has is told as the loser of a conflict is: [`NameChange::Conflict`] with the next event,
+    /// later [`NameChange::Lost`], or [`NameChange::Regained`] if the name is free before; then it may be registered. Whoever registers
+    /// keeps trying, or calls [`Names::unregister`].
     ///
     /// # Errors
     /// [`RegisterError`].
@@ -97,6 +105,9 @@ impl Names {
         if let Some(holder) = self.whereis(name.as_str()) {
             if holder.address == address {
                 return Ok(());
+            }
+            if class == Class::Cluster && holder.node.boot != self.me.boot {
+                self.come_second(name, address, &holder);
             }
             let name = name.clone();
             return Err(RegisterError::Taken { name, holder });
@@ -116,6 +127,7 @@ impl Names {
                     priority,
                     stamp: self.stamp,
                 };
+                self.losers.remove(name);
                 self.write(Key::Name(name.clone()), Some(Value::Claim(claim)));
             }
         }
@@ -128,6 +140,7 @@ impl Names {
             self.local.remove(name);
             return true;
         }
+        self.give_up(name, address);
         let key = Key::Name(name.clone());
         let is_own = matches!(self.own().get(&key), Some(Value::Claim(c)) if c.address == address);
         is_own && self.write(key, None)
@@ -275,6 +288,9 @@ impl Names {
     /// When [`Event::Tick`] is due next.
     #[must_use]
     pub fn next_wake(&self) -> Duration {
+        if !self.out.is_empty() {
+            return self.now;
+        }
         let conflict = self.conflicts.values().map(|conflict| conflict.until).min();
         let wakes = [self.flush_at, conflict];
         wakes

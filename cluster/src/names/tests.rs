@@ -336,7 +336,7 @@ fn a_loser_whose_winner_goes_first_keeps_the_name() {
     let name = name("boss");
     assert_eq!(
         net.conflicts(0)[1..],
-        [&NameChange::Reinstated { name, address }]
+        [&NameChange::Regained { name, address }]
     );
     assert!(
         net.nodes
@@ -345,6 +345,82 @@ fn a_loser_whose_winner_goes_first_keeps_the_name() {
     );
     net.run(SECOND * 10);
     assert_eq!(net.conflicts(0).len(), 2);
+}
+
+#[test]
+fn who_comes_second_is_told_once_and_has_the_name_when_it_is_free() {
+    let mut net = Net::new(3, 11);
+    net.register(0, "boss", 1).expect("free");
+    net.run(SECOND);
+    for _ in 0..3 {
+        assert!(net.register(2, "boss", 2).is_err());
+        net.run(SECOND);
+    }
+    assert!(matches!(
+        net.conflicts(2)[..],
+        [NameChange::Conflict { address: Address(2), winner, .. }] if *winner == holder(0, 1)
+    ));
+    assert_eq!(
+        net.conflicts(0),
+        [] as [&NameChange; 0],
+        "who has it does not mind"
+    );
+    net.run(SECOND * 4);
+    assert!(net.register(2, "boss", 2).is_err());
+    net.run(SECOND);
+    assert!(
+        matches!(net.conflicts(2)[1..], [NameChange::Lost { .. }]),
+        "once"
+    );
+    net.nodes[0].unregister(&name("boss"), Address(1));
+    net.run(SECOND);
+    assert!(matches!(
+        net.conflicts(2)[2..],
+        [NameChange::Regained {
+            address: Address(2),
+            ..
+        }]
+    ));
+    net.register(2, "boss", 2).expect("free");
+    net.run(SECOND);
+    assert!(
+        net.nodes
+            .iter()
+            .all(|n| n.whereis("boss") == Some(holder(2, 2)))
+    );
+    // The winner's node is lost: the same.
+    assert!(net.register(1, "boss", 3).is_err());
+    net.run(SECOND * 6);
+    net.part(&[0, 0, 1]);
+    assert!(matches!(
+        net.conflicts(1)[2..],
+        [NameChange::Regained {
+            address: Address(3),
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn who_gives_up_a_name_that_it_came_second_for_hears_no_more_of_it() {
+    let mut net = Net::new(2, 12);
+    net.register(0, "boss", 1).expect("free");
+    net.run(SECOND);
+    assert!(net.register(1, "boss", 2).is_err());
+    net.nodes[1].unregister(&name("boss"), Address(2));
+    net.run(SECOND * 10);
+    assert_eq!(
+        net.conflicts(1),
+        [] as [&NameChange; 0],
+        "not even of the conflict"
+    );
+    assert!(net.register(1, "boss", 2).is_err());
+    net.run(SECOND * 10);
+    assert_eq!(net.conflicts(1).len(), 2);
+    net.nodes[1].unregister(&name("boss"), Address(2));
+    net.nodes[0].unregister(&name("boss"), Address(1));
+    net.run(SECOND * 10);
+    assert_eq!(net.conflicts(1).len(), 2);
 }
 
 #[test]
@@ -598,15 +674,25 @@ fn invariant_groups_agree(net: &Net, joined: &BTreeMap<(u8, Address), u32>) {
     }
 }
 
-/// An agent is told of a conflict before it loses, and every conflict ends.
+/// An agent is told of a conflict before it loses, and every conflict ends: with its loss, after which it may have the name again, or with
+/// that at once.
 fn invariant_losers_were_told_first(net: &Net) {
     for told in &net.told {
         let mut open: BTreeSet<&Name> = BTreeSet::new();
+        let mut lost: BTreeSet<&Name> = BTreeSet::new();
         for change in told {
             match change {
-                NameChange::Conflict { name, .. } => assert!(open.insert(name), "told twice"),
-                NameChange::Lost { name, .. } => assert!(open.remove(name), "lost untold"),
-                NameChange::Reinstated { name, .. } => assert!(open.remove(name), "never lost"),
+                NameChange::Conflict { name, .. } => {
+                    lost.remove(name);
+                    assert!(open.insert(name), "told twice");
+                }
+                NameChange::Lost { name, .. } => {
+                    assert!(open.remove(name), "lost untold");
+                    lost.insert(name);
+                }
+                NameChange::Regained { name, .. } => {
+                    assert!(open.remove(name) || lost.remove(name), "never lost");
+                }
                 NameChange::Held { .. }
                 | NameChange::Group { .. }
                 | NameChange::Described { .. } => {}
@@ -640,7 +726,7 @@ proptest! {
             if let Step::Unregister(at, what) = &step {
                 let name = name(&format!("x{what}"));
                 let before = net.told[*at].iter().rposition(|c| matches!(c, NameChange::Conflict { name: n, .. } if *n == name));
-                let ended = net.told[*at].iter().rposition(|c| matches!(c, NameChange::Lost { name: n, .. } | NameChange::Reinstated { name: n, .. } if *n == name));
+                let ended = net.told[*at].iter().rposition(|c| matches!(c, NameChange::Lost { name: n, .. } | NameChange::Regained { name: n, .. } if *n == name));
                 if before > ended && let Some(place) = before {
                     net.told[*at].remove(place);
                 }

@@ -29,6 +29,17 @@ pub(super) async fn run(links: Weak<Shared>) {
         );
         drop(shared);
         tokio::select! {
+            biased;
+            Some(done) = handshakes.join_next(), if !handshakes.is_empty() => {
+                if let Ok(Some(from)) = done
+                    && let Some(count) = by_address.get_mut(&from)
+                {
+                    *count -= 1;
+                    if *count == 0 {
+                        by_address.remove(&from);
+                    }
+                }
+            }
             incoming = network.accept() => match incoming {
                 Ok(incoming) => {
                     let from = incoming.from;
@@ -52,16 +63,6 @@ pub(super) async fn run(links: Weak<Shared>) {
                     tokio::time::sleep(REST).await;
                 }
             },
-            Some(done) = handshakes.join_next(), if !handshakes.is_empty() => {
-                if let Ok(Some(from)) = done
-                    && let Some(count) = by_address.get_mut(&from)
-                {
-                    *count -= 1;
-                    if *count == 0 {
-                        by_address.remove(&from);
-                    }
-                }
-            }
         }
     }
 }

@@ -158,6 +158,11 @@ pub trait Directory: Send + Sync + 'static {
     fn whereis(&self, name: &Name) -> Option<Place>;
     /// The members of a group on other nodes.
     fn members(&self, group: &Name) -> Vec<Place>;
+    /// An agent of this node has handed over what goes with a name that it loses. Called while its turn is committed: it must not call back
+    /// into the system.
+    fn handed_over(&self, name: &Name, agent: Address) {
+        let _ = (name, agent);
+    }
     /// Whether a node is suspected.
     fn is_doubtful(&self, node: &Name) -> bool {
         let _ = node;
@@ -210,6 +215,12 @@ impl Transport for AgentTransport {
         self.directory
             .get()
             .is_some_and(|directory| directory.is_doubtful(node))
+    }
+
+    fn handed_over(&self, name: &Name, agent: Address) {
+        if let Some(directory) = self.directory.get() {
+            directory.handed_over(name, agent);
+        }
     }
 
     fn members(&self, group: &Name) -> Vec<Place> {

@@ -26,6 +26,8 @@ pub struct Hub(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     nodes: BTreeMap<Name, mpsc::Sender<Incoming>>,
+    /// Other addresses of nodes.
+    addresses: BTreeMap<String, Name>,
     cuts: BTreeSet<(Name, Name)>,
     delay: Duration,
     wires: Vec<Wire>,
@@ -80,6 +82,12 @@ impl Hub {
         }
     }
 
+    /// Lets a node be dialled at an address too, beside its name.
+    pub fn name_address(&self, address: &str, node: &Name) {
+        let mut state = self.0.lock();
+        state.addresses.insert(address.to_owned(), node.clone());
+    }
+
     /// Cuts two nodes off from each other: their connections break, and new ones find nobody.
     pub fn cut(&self, a: &Name, b: &Name) {
         let mut state = self.0.lock();
@@ -127,8 +135,11 @@ impl HubNetwork {
             .hub
             .upgrade()
             .ok_or_else(|| unreachable("the hub is gone"))?;
-        let to = Name::new(address).map_err(|_| unreachable("not a node's name"))?;
         let mut state = hub.lock();
+        let to = match state.addresses.get(address) {
+            Some(node) => node.clone(),
+            None => Name::new(address).map_err(|_| unreachable("not a node's name"))?,
+        };
         let ends = in_order(&self.me, &to);
         if state.cuts.contains(&ends) {
             return Err(unreachable("the network is cut"));

@@ -181,7 +181,7 @@ async fn connect(shared: &Shared, peer: &Peer, lane: &LaneState) -> Result<Open,
     tokio::pin!(dialling);
     let gives_way = shared.me.name > peer.name;
     let dialled = tokio::select! {
-        dialled = &mut dialling => dialled,
+        biased;
         () = interrupted(lane), if gives_way => {
             let accepted = lane.inner.lock().incoming.take();
             return match accepted {
@@ -189,6 +189,7 @@ async fn connect(shared: &Shared, peer: &Peer, lane: &LaneState) -> Result<Open,
                 None => Err(Ended::Verdict),
             };
         }
+        dialled = &mut dialling => dialled,
     };
     dialled.unwrap_or_else(|_| {
         Err(Ended::Dial(DialError::Unreachable {
@@ -305,6 +306,7 @@ async fn serve(shared: &Arc<Shared>, lane: &Arc<LaneState>, open: Open) -> Ended
         open.peer,
     )));
     let ended = tokio::select! {
+        biased;
         ended = write_all(shared, lane, write) => ended,
         ended = &mut reader.0 => return ended.unwrap_or(Ended::Closed),
     };
@@ -426,6 +428,7 @@ async fn write_all(
                 write.flush().await
             };
             tokio::select! {
+                biased;
                 written = written => if let Err(error) = written {
                     return Ended::Io(error);
                 },

@@ -430,13 +430,25 @@ impl Links {
     /// # Errors
     /// [`PingError`]: which of them says whether the host is alive ([`DialError::Refused`]).
     pub async fn ping(&self, peer: &Name, within: Duration) -> Result<Duration, PingError> {
-        let state = self
-            .0
-            .0
-            .known(peer)
-            .ok_or(PingError::NoPeer)?
-            .control
-            .clone();
+        self.ping_over(peer, Lane::Control, within).await
+    }
+
+    /// The same over one of the lanes. After an answer both sides have agreed on the lane's epoch: what is sent then is not given up
+    /// because of verdicts that came before.
+    ///
+    /// # Errors
+    /// As [`Links::ping`].
+    pub async fn ping_over(
+        &self,
+        peer: &Name,
+        lane: Lane,
+        within: Duration,
+    ) -> Result<Duration, PingError> {
+        let known = self.0.0.known(peer).ok_or(PingError::NoPeer)?;
+        let state = match lane {
+            Lane::Control => known.control.clone(),
+            Lane::Bulk => known.bulk.clone(),
+        };
         let token = self.0.0.next_ping.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         state.inner.lock().pings.insert(

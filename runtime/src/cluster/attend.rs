@@ -8,7 +8,7 @@ use swarm_cluster::gossip::{GossipClosed, Notice};
 use swarm_cluster::identity::NodeId;
 use swarm_cluster::membership::MemberView;
 use swarm_cluster::transport::Service;
-use swarm_protocols::Name;
+use swarm_protocols::{Address, Name};
 use tokio::sync::{broadcast, mpsc};
 
 /// How many messages wait for one service; further ones are dropped, as services say again what matters.
@@ -55,9 +55,21 @@ impl Cluster {
         self.0.gossip.listen()
     }
 
+    /// Who has a name of class cluster, as far as this node knows: the node and the agent's address. An agent that keeps a name to its own
+    /// node has it in the eyes of [`swarm_actors::System::whereis`] there, and not in those of the cluster.
+    #[must_use]
+    pub fn holder_of(&self, name: &Name) -> Option<(Name, Address)> {
+        self.0.directory.holder(name)
+    }
+
     /// Whether names that agents here are registered under are kept to this node; seen by the others within a second.
     pub(crate) fn keep_names_local(&self, is_local: bool) {
         self.0.directory.keep_local(is_local);
+    }
+
+    /// Whether agents that stand by for names wait, as it is not decided which side of a partition goes on.
+    pub(crate) fn hold_standbys(&self, is_held: bool) {
+        self.0.directory.hold_standbys(is_held);
     }
 
     /// Every member as membership sees it.

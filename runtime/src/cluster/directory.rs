@@ -1,23 +1,28 @@
 //! Names and groups of all nodes: what agents here are registered as, told to the others, and what the others told.
 //!
-//! A name is looked for on the own node first. What is registered here is claimed for the cluster unless somebody has it there; an agent that
-//! loses such a claim goes on and is found by its name on its own node only.
+//! What is registered here is claimed for the cluster unless somebody has it there. An agent that loses such a claim, or comes second, is told
+//! and has time to hand over; what becomes of it then is in `losers.rs`. A name is looked for on the own node first, unless its holder there
+//! gives way to another node's.
 
-use super::member::{Inner, wall_ms};
+use super::losers::{self, Losers};
+use super::member::Inner;
 use super::orders;
 use super::requests::Requests;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use swarm_actors::{Place, System, is_service};
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::membership;
-use swarm_cluster::names::{Class, Decision, Event, Holder, NameChange, Names, NamesParameters};
+use swarm_cluster::names::{
+    Class, Decision, Event, Holder, NameChange, Names, NamesParameters, RegisterError,
+};
 use swarm_cluster::transport::{self, Links, Service};
 use swarm_protocols::{Address, Name, Path};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// How often what agents here have joined and registered is compared with what the others were told.
 const COMPARE: Duration = Duration::from_millis(250);
@@ -43,6 +48,13 @@ pub(super) struct Directory {
     is_wanted: Notify,
     /// On the lesser side of a partition no name is claimed for the cluster.
     is_local: AtomicBool,
+    /// Whether what stands by for a name stays where it is, as it is not decided who goes on.
+    is_held: AtomicBool,
+    /// What was stopped for the sake of names.
+    pub(super) losers: Losers,
+    /// Decided while an agent's turn was committed. What it decides goes with what it is about, so there is never much of it.
+    pending: Mutex<Vec<Decision>>,
+    has_pending: Notify,
     me: Name,
     origin: Instant,
 }
@@ -77,6 +89,10 @@ impl Directory {
             paths: Mutex::default(),
             is_wanted: Notify::new(),
             is_local: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
+            losers: Losers::default(),
+            pending: Mutex::default(),
+            has_pending: Notify::new(),
             origin: Instant::now(),
         }
     }
@@ -111,6 +127,37 @@ impl Directory {
         self.is_local.store(is_local, Ordering::Relaxed);
     }
 
+    /// Whether what was stopped for the sake of names is not started for now, as it is not decided which side of a partition goes on.
+    pub(super) fn hold_standbys(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Relaxed);
+    }
+
+    /// Whether what was stopped for the sake of names may be started again when they are free.
+    pub(super) fn may_stand_in(&self) -> bool {
+        let is_kept = [&self.is_local, &self.is_held, &self.withdrawn];
+        is_kept.iter().all(|flag| !flag.load(Ordering::Relaxed))
+    }
+
+    /// On which node the name is held, and by whom, as far as is known here.
+    pub(super) fn holder(&self, name: &Name) -> Option<(Name, Address)> {
+        let holder = self.names.lock().whereis(name.as_str())?;
+        Some((holder.node.name, holder.address))
+    }
+
+    /// How long it is until a moment of the tables' clock.
+    pub(super) fn time_until(&self, until: Duration) -> Duration {
+        until.saturating_sub(self.origin.elapsed())
+    }
+
+    /// Where a holder is.
+    pub(super) fn place_of(&self, holder: &Holder) -> Place {
+        Place {
+            address: holder.address,
+            node: holder.node.name.clone(),
+            path: self.path_of(holder),
+        }
+    }
+
     fn is_due(&self) -> bool {
         self.names.lock().next_wake() <= self.origin.elapsed()
     }
@@ -135,6 +182,7 @@ impl Directory {
             // Every node has an AMS and a DF of its own, under the same names.
             .filter(|(_, agent)| !is_service(agent.path()))
             .filter(|_| !self.is_local.load(Ordering::Relaxed))
+            .filter(|(name, agent)| !self.losers.stands_by(name, agent))
             .map(|(name, agent)| (name, agent.address()))
             .collect();
         let mut told = self.told.lock();
@@ -156,11 +204,13 @@ impl Directory {
             }
         }
         for (name, address) in registered {
-            if names
-                .register(&name, address, Class::Cluster, 0, wall_ms())
-                .is_ok()
-            {
-                now_told.names.insert(name, address);
+            match names.register(&name, address, Class::Cluster, 0, system.wall_ms()) {
+                // Also who came second: the tables know it, until it ends.
+                Ok(()) | Err(RegisterError::Taken { .. }) => {
+                    now_told.names.insert(name, address);
+                }
+                // Tried again at the next look.
+                Err(RegisterError::Full | RegisterError::TooLong { .. }) => {}
             }
         }
         *told = now_told;
@@ -168,11 +218,7 @@ impl Directory {
     }
 
     fn place(&self, holder: Holder) -> Option<Place> {
-        (holder.node.name != self.me).then(|| Place {
-            address: holder.address,
-            node: holder.node.name.clone(),
-            path: self.path_of(&holder),
-        })
+        (holder.node.name != self.me).then(|| self.place_of(&holder))
     }
 
     /// Its place in its tree, once its node has told; until then its address stands for it.
@@ -244,6 +290,18 @@ impl transport::Directory for Directory {
         self.doubted.lock().contains(node)
     }
 
+    fn handed_over(&self, name: &Name, agent: Address) {
+        let name = name.clone();
+        let decisions = self.handle(Event::HandedOver {
+            name,
+            address: agent,
+        });
+        if !decisions.is_empty() {
+            self.pending.lock().extend(decisions);
+            self.has_pending.notify_one();
+        }
+    }
+
     fn members(&self, group: &Name) -> Vec<Place> {
         let mut holders = self.names.lock().members(group.as_str());
         // An agent is a member as often as it joined; here each counts once.
@@ -267,10 +325,6 @@ pub(super) async fn carry_out(member: &Inner, decisions: Vec<Decision>) {
                     .tell(membership::Event::Broadcast { payload })
                     .await;
             }
-            Decision::Tell(NameChange::Conflict { name, address, .. }) => {
-                tracing::warn!(%name, "another node has the name; it is local here from now on");
-                member.directory.handle(Event::HandedOver { name, address });
-            }
             Decision::Tell(NameChange::Described {
                 agent,
                 node,
@@ -280,28 +334,35 @@ pub(super) async fn carry_out(member: &Inner, decisions: Vec<Decision>) {
                     .descriptions
                     .hear(&node, &agent, description.as_deref());
             }
-            Decision::Tell(_) => {}
+            Decision::Tell(change) => losers::hear(member, change),
         }
     }
 }
 
 /// Keeps the tables going until the node is gone.
-pub(super) async fn run(member: Weak<Inner>) {
+pub(super) async fn run(member: Weak<Inner>, directory: Arc<Directory>) {
     loop {
         {
             let Some(member) = member.upgrade() else {
                 return;
             };
             if let Some(system) = member.system.upgrade() {
-                member.directory.compare(&system);
-                member.descriptions.compare(&member.directory);
+                directory.compare(&system);
+                member.descriptions.compare(&directory);
+                losers::stand_in(&member, &system);
             }
-            if member.directory.is_due() {
-                let decisions = member.directory.handle(Event::Tick);
+            let pending = std::mem::take(&mut *directory.pending.lock());
+            carry_out(&member, pending).await;
+            if directory.is_due() {
+                let decisions = directory.handle(Event::Tick);
                 carry_out(&member, decisions).await;
             }
         }
-        tokio::time::sleep(COMPARE).await;
+        tokio::select! {
+            biased;
+            () = directory.has_pending.notified() => {}
+            () = tokio::time::sleep(COMPARE) => {}
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use swarm_actors::platform::Platform;
 use swarm_actors::{System, WeakSystem};
 use swarm_cluster::gossip::{
-    Gossip, GossipCounters, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice,
+    Datagrams, Gossip, GossipCounters, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice,
 };
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::membership::{Change, Event, MemberState, MemberView, Peer, Profile};
@@ -32,7 +32,7 @@ use swarm_cluster::security::{
 };
 use swarm_cluster::transport::tls::TlsNetwork;
 use swarm_cluster::transport::{
-    AgentHandler, AgentTransport, LinkInfo, Links, LinksOptions, Tuning,
+    AgentHandler, AgentTransport, LinkInfo, Links, LinksOptions, Network, Tuning,
 };
 use swarm_protocols::Name;
 use tokio::net::UdpSocket;
@@ -231,10 +231,29 @@ fn outward() -> IpAddr {
 }
 
 /// Who the node is, and whom it asks first.
-struct Identity {
-    kept: Kept,
-    authority: Option<Authority>,
-    contacts: Vec<(Name, SocketAddr)>,
+pub(super) struct Identity {
+    pub(super) kept: Kept,
+    pub(super) authority: Option<Authority>,
+    pub(super) contacts: Vec<(Name, SocketAddr)>,
+}
+
+impl Identity {
+    pub(super) fn credentials(&self) -> Result<Credentials, ClusterError> {
+        let kept = &self.kept;
+        let certificate = NodeCertificate::from_der(kept.chain.clone(), kept.key.clone())?;
+        Ok(Credentials::new(certificate, kept.roots.clone())?)
+    }
+}
+
+/// What a member stands on.
+pub(super) struct Ground {
+    pub(super) me: NodeId,
+    pub(super) address: SocketAddr,
+    pub(super) network: Arc<dyn Network>,
+    pub(super) datagrams: Arc<dyn Datagrams>,
+    pub(super) switch: Switch,
+    pub(super) profile: Profile,
+    pub(super) seed: u64,
 }
 
 /// A socket for gossip at the port that links will have, and that port.
@@ -291,26 +310,7 @@ impl Cluster {
             SocketAddr::new(ip, listen.port())
         });
         let identity = identify(&safe, &options, &me, address).await?;
-        let cluster = Self::assemble(system, safe, identity, me, (udp, listen, address)).await?;
-        let members = cluster.settle().await?;
-        let took = began.elapsed();
-        Ok((cluster, Joined { members, took }))
-    }
-
-    async fn assemble(
-        system: &System,
-        safe: Safe,
-        identity: Identity,
-        me: NodeId,
-        (udp, listen, address): (UdpSocket, SocketAddr, SocketAddr),
-    ) -> Result<Self, ClusterError> {
-        let Identity {
-            kept,
-            authority,
-            contacts,
-        } = identity;
-        let certificate = NodeCertificate::from_der(kept.chain.clone(), kept.key.clone())?;
-        let credentials = Credentials::new(certificate, kept.roots.clone())?;
+        let credentials = identity.credentials()?;
         let network = TlsNetwork::bind(listen, credentials.clone())
             .await
             .map_err(|cause| ClusterError::Listen {
@@ -318,16 +318,55 @@ impl Cluster {
                 cause,
             })?;
         let switch = Switch::default();
-        let (desk, inbox) = Desk::new();
-        let transport = AgentTransport::new();
-        let seed = fastrand::u64(..);
-        let links = Links::start(LinksOptions {
-            me: me.clone(),
-            cluster: kept.cluster,
+        let ground = Ground {
+            me,
+            address,
             network: Arc::new(Switched {
                 inner: network,
                 switch: switch.clone(),
             }),
+            datagrams: Arc::new(Switched {
+                inner: udp,
+                switch: switch.clone(),
+            }),
+            switch,
+            profile: Profile::default(),
+            seed: fastrand::u64(..),
+        };
+        let cluster = Self::assemble(system, safe, identity, credentials, ground)?;
+        let members = cluster.settle().await?;
+        let took = began.elapsed();
+        Ok((cluster, Joined { members, took }))
+    }
+
+    /// Puts a member together on the current tokio runtime, and starts it.
+    pub(super) fn assemble(
+        system: &System,
+        safe: Safe,
+        identity: Identity,
+        credentials: Credentials,
+        ground: Ground,
+    ) -> Result<Self, ClusterError> {
+        let Identity {
+            kept,
+            authority,
+            contacts,
+        } = identity;
+        let Ground {
+            me,
+            address,
+            network,
+            datagrams,
+            switch,
+            profile,
+            seed,
+        } = ground;
+        let (desk, inbox) = Desk::new();
+        let transport = AgentTransport::new();
+        let links = Links::start(LinksOptions {
+            me: me.clone(),
+            cluster: kept.cluster,
+            network,
             handler: Arc::new(AgentHandler::new(system.downgrade(), desk.clone())),
             seed,
             tuning: Tuning::default(),
@@ -342,14 +381,11 @@ impl Cluster {
         }
         let gossip = Gossip::start(
             GossipOptions {
-                me: Peer::new(me, wall_ms(), address),
-                parameters: Profile::default().parameters(),
+                me: Peer::new(me, system.wall_ms(), address),
+                parameters: profile.parameters(),
                 seed,
                 keys: ring_of(&kept)?,
-                datagrams: Arc::new(Switched {
-                    inner: udp,
-                    switch: switch.clone(),
-                }),
+                datagrams,
                 links: membership_links,
             },
             &Handle::current(),
@@ -387,9 +423,9 @@ impl Cluster {
         let tasks = [
             tokio::spawn(desk::work_off(weak.clone(), inbox)),
             tokio::spawn(certificates::watch(weak.clone())),
-            tokio::spawn(directory::run(weak.clone())),
+            tokio::spawn(directory::run(weak.clone(), inner.directory.clone())),
             tokio::spawn(follow(weak, notices)),
-            tokio::spawn(replicate::run(weak_again, inner.comparing.clone())),
+            tokio::spawn(replicate::run(weak_again, inner.comparing.clone(), seed)),
             tokio::spawn(directory::learn_paths(
                 inner.directory.clone(),
                 inner.requests.clone(),
@@ -400,14 +436,14 @@ impl Cluster {
         inner.store(&inner.kept.lock());
         let contacts: Vec<SocketAddr> = contacts.into_iter().map(|(_, at)| at).collect();
         if !contacts.is_empty() {
-            // Gossip that has just been started takes commands.
-            let _ = handle.tell(Event::Join { contacts }).await;
+            // Gossip that has just been started has room for commands.
+            let _ = handle.offer(Event::Join { contacts });
         }
         Ok(Self(inner))
     }
 
     /// Waits until membership has answered, where there is anybody to answer.
-    async fn settle(&self) -> Result<usize, ClusterError> {
+    pub(super) async fn settle(&self) -> Result<usize, ClusterError> {
         if self.0.links.list().is_empty() {
             return Ok(1);
         }

@@ -16,10 +16,12 @@ mod directory;
 mod faults;
 mod kept;
 mod ledger;
+mod losers;
 mod member;
 mod orders;
 mod replicate;
 mod requests;
+mod simulated;
 mod verbs;
 
 pub(crate) use attend::Said;
@@ -27,4 +29,5 @@ pub use faults::{FAULT_LIMIT, NodeFault, NodeFaultError};
 pub use kept::KeptError;
 pub use member::{Cluster, ClusterError, ClusterOptions, Expelled, Joined, Member, Way};
 pub use requests::{Answered, Answerer, Forwarded, REQUEST_BYTES_MAX, RequestError};
+pub use simulated::Simulated;
 pub use verbs::{EvictError, Eviction, RotateError, Rotation, Route, Row};

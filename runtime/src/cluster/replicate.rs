@@ -47,8 +47,8 @@ pub(super) fn taken(ledger: &Ledger) -> Taken {
 }
 
 /// Compares copies until the node is gone. Does not keep it alive meanwhile.
-pub(super) async fn run(weak: Weak<Inner>, comparing: Arc<Comparing>) {
-    let mut random = fastrand::Rng::new();
+pub(super) async fn run(weak: Weak<Inner>, comparing: Arc<Comparing>, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
     loop {
         let mut peers = std::mem::take(&mut *comparing.soon.lock());
         if peers.is_empty() {

@@ -4,6 +4,7 @@ use super::declared::{Declared, DeclaredAgent, DeclaredChild, DeclaredSupervisor
 use super::reader::Span;
 use super::tree::{Agent, Child, ChildPolicy, Children, Code, Supervisor, TurnDeadline};
 use std::collections::HashMap;
+use swarm_actors::OnNameConflict;
 use swarm_protocols::Path;
 use swarm_supervisors::{Restart, Shutdown, Strategy, SupervisorFlags};
 
@@ -147,6 +148,9 @@ fn agent(declared: DeclaredAgent) -> Agent {
         child: policy(declared.child, Shutdown::WORKER_DEFAULT),
         groups: declared.groups,
         registered: declared.registered.map(|registered| registered.value),
+        on_name_conflict: declared
+            .on_name_conflict
+            .map_or(OnNameConflict::KeepLocal, |choice| choice.value),
         turn_deadline: match declared.turn_deadline.map(|deadline| deadline.value) {
             None => TurnDeadline::Default,
             Some(Span::Finite(duration)) => TurnDeadline::Within(duration),

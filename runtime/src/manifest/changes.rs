@@ -163,6 +163,7 @@ fn of_agents(
         config,
         groups,
         registered,
+        on_name_conflict,
         turn_deadline,
         sleep_after,
         dedicated,

@@ -267,6 +267,16 @@ fn check_agent(
             Some(format!("groups = [{:?}]", registered.value.as_str())),
         );
     }
+    if let Some(choice) = &agent.on_name_conflict
+        && agent.registered.is_none()
+    {
+        problems.note(
+            &choice.span,
+            format!("{}.on_name_conflict", agent.key),
+            "of no use without `registered`: it has no name to lose",
+            None,
+        );
+    }
     if let Some(declared) = &agent.wasm
         && let Err(fault) = catalogue.check_wasm(&declared.wasm)
     {

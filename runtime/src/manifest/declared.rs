@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path as FilePath;
 use std::time::Duration;
-use swarm_actors::{SERVICES_PATH, is_service};
+use swarm_actors::{OnNameConflict, SERVICES_PATH, is_service};
 use swarm_cluster::placement::Labels;
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{AutoShutdown, Backoff, Restart, Shutdown, Strategy, Window};
@@ -46,6 +46,12 @@ const WHEN_FULL: [(&str, WhenFull); 3] = [
     ("wait", WhenFull::Wait),
     ("fail", WhenFull::Fail),
     ("drop-oldest", WhenFull::DropOldest),
+];
+
+const ON_NAME_CONFLICT: [(&str, OnNameConflict); 3] = [
+    ("keep-local", OnNameConflict::KeepLocal),
+    ("stop", OnNameConflict::Stop),
+    ("hand-over", OnNameConflict::HandOver),
 ];
 
 const ON_CRASH: [(&str, OnCrash); 2] = [("keep", OnCrash::Keep), ("drop", OnCrash::Drop)];
@@ -141,6 +147,7 @@ pub(super) struct DeclaredAgent {
     pub(super) child: DeclaredChild,
     pub(super) groups: Vec<Name>,
     pub(super) registered: Option<Located<Name>>,
+    pub(super) on_name_conflict: Option<Located<OnNameConflict>>,
     pub(super) turn_deadline: Option<Located<Span>>,
     pub(super) sleep_after: Option<Located<Duration>>,
     pub(super) dedicated: Option<Located<bool>>,
@@ -441,6 +448,7 @@ fn agent(
     let child = child(&mut section, problems);
     let groups = section.names(problems, "groups");
     let registered = section.name(problems, "registered");
+    let on_name_conflict = section.choice(problems, "on_name_conflict", &ON_NAME_CONFLICT);
     let turn_deadline = section.deadline(problems, "turn_deadline");
     let sleep_after = section.duration(problems, "sleep_after");
     let dedicated = section.boolean(problems, "dedicated");
@@ -477,6 +485,7 @@ fn agent(
         child,
         groups,
         registered,
+        on_name_conflict,
         turn_deadline,
         sleep_after,
         dedicated,

@@ -7,6 +7,7 @@ use super::reader::{Located, Section, quoted, type_of};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
+use swarm_actors::OnNameConflict;
 use swarm_cluster::partition::{self, PartitionParameters};
 use swarm_cluster::placement::{
     DECLARED_MAX, LABELS_MAX, Labels, Mode, PLACED_MAX, PlacementParameters,
@@ -324,6 +325,16 @@ fn check_agent(
                 agent.path
             ),
             None,
+        );
+    }
+    if let Some(choice) = &agent.on_name_conflict
+        && choice.value != OnNameConflict::KeepLocal
+    {
+        problems.note(
+            &choice.span,
+            format!("{}.on_name_conflict", agent.key),
+            "impossible together with `place`: what is placed is stopped where it is not placed, and its name follows",
+            Some("on_name_conflict = \"keep-local\"".to_owned()),
         );
     }
     if let Some(registered) = &agent.registered

@@ -5,6 +5,7 @@ use super::wasm::Wasm;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
+use swarm_actors::OnNameConflict;
 use swarm_protocols::{Name, Path};
 use swarm_supervisors::{Backoff, Restart, Shutdown, SupervisorFlags};
 
@@ -61,6 +62,8 @@ pub struct Agent {
     pub groups: Vec<Name>,
     /// The name under which it is registered.
     pub registered: Option<Name>,
+    /// What becomes of it when another agent of the cluster has that name.
+    pub on_name_conflict: OnNameConflict,
     /// How long one turn may take; none: as long as it likes.
     pub turn_deadline: TurnDeadline,
     /// After how long without a message its shell is taken down; none: never.

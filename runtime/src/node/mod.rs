@@ -43,7 +43,7 @@ use swarm_actors::conversation::ConversationBook;
 use swarm_actors::durable::Durability;
 use swarm_actors::journal::{Journal, Seq};
 use swarm_actors::platform::{Platform, PlatformOptions};
-use swarm_actors::{System, SystemOptions};
+use swarm_actors::{System, SystemOptions, Watchdog};
 use swarm_cluster::partition::Side;
 use swarm_cluster::placement::Labels;
 use swarm_journal::{DiskJournal, directory_in};
@@ -78,6 +78,9 @@ pub struct NodeOptions {
     pub agents_max: Option<u32>,
     /// What addresses, jitter and the agents' random numbers follow from; none for a random one.
     pub seed: Option<u64>,
+    /// For simulations: the wall clock at its start, in milliseconds since 1970 UTC, from where it goes on with tokio's clock. Nothing runs
+    /// on a thread of its own then. None for the machine's.
+    pub simulated_wall_ms: Option<u64>,
 }
 
 impl NodeOptions {
@@ -93,6 +96,7 @@ impl NodeOptions {
             labels: Labels::new(),
             agents_max: None,
             seed: None,
+            simulated_wall_ms: None,
         }
     }
 }
@@ -203,6 +207,11 @@ impl Node {
         Self(Arc::new(Inner {
             system: System::new(SystemOptions {
                 agents_max: options.agents_max,
+                wall_origin_ms: options.simulated_wall_ms,
+                watchdog: match options.simulated_wall_ms {
+                    None => Watchdog::Thread,
+                    Some(_) => Watchdog::Task,
+                },
                 ..SystemOptions::new(options.name.clone(), seed)
             }),
             conversations: ConversationBook::default(),

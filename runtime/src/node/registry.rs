@@ -332,7 +332,9 @@ fn as_declared<A: Agent>(spec: AgentSpec<A>, agent: &manifest::Agent) -> AgentSp
         spec = spec.start_timeout(timeout);
     }
     if let Some(name) = &agent.registered {
-        spec = spec.registered(name.clone());
+        spec = spec
+            .registered(name.clone())
+            .on_name_conflict(agent.on_name_conflict);
     }
     if let Some(idle) = agent.sleep_after {
         spec = spec.sleep_after(idle);

@@ -160,6 +160,8 @@ impl Driver {
                 }
             };
             tokio::select! {
+                // In this order a run can be repeated.
+                biased;
                 notice = notice => match notice {
                     Ok(Notice::Change(change)) => self.heard(change),
                     Ok(Notice::Broadcast { .. }) => {}

@@ -41,10 +41,11 @@ impl Driver {
         if self.strategy == Strategy::None {
             return;
         }
-        if let Some(cluster) = &self.cluster
-            && side != Side::Undecided
-        {
-            cluster.keep_names_local(side == Side::Lesser);
+        if let Some(cluster) = &self.cluster {
+            cluster.hold_standbys(side == Side::Undecided);
+            if side != Side::Undecided {
+                cluster.keep_names_local(side == Side::Lesser);
+            }
         }
         self.handle(match side {
             Side::Whole | Side::Greater => placement::Event::Resume,

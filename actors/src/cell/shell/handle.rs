@@ -200,6 +200,7 @@ async fn handle<A: Agent>(
             Signal::Exit(exit) => agent.on_exit(&mut turn, exit).await,
             Signal::Watch(watched) => agent.on_watch(&mut turn, watched).await,
             Signal::Group(change) => agent.on_group(&mut turn, change).await,
+            Signal::Name(news) => agent.on_name(&mut turn, news).await,
         },
         None => Ok(()),
     }

@@ -93,8 +93,9 @@ fn spawn_bare<A: Agent>(cell: &Arc<Cell<A>>) {
     tokio::spawn(async move {
         let stopped = stop.clone();
         tokio::select! {
-            () = run(&cell, ShellHandle::Flag(stop)) => {}
+            biased;
             () = stopped.notified() => {}
+            () = run(&cell, ShellHandle::Flag(stop)) => {}
         }
     });
 }
