@@ -10,9 +10,9 @@ use swarm_actors::journal::rules::Stream;
 use swarm_actors::journal::{Damage, Head, Seq, SnapshotMeta, StreamName, Tag};
 
 /// Where a frame stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub(crate) struct Place {
-    /// The first number of the segment's range.
+    /// The segment's key.
     pub(crate) segment: u64,
     pub(crate) offset: u64,
 }
@@ -20,6 +20,7 @@ pub(crate) struct Place {
 /// Where a batch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BatchPlace {
+    /// The segment's key.
     pub(crate) segment: u32,
     pub(crate) offset: u32,
     pub(crate) first_seq: u64,
@@ -62,6 +63,18 @@ pub(crate) struct Index {
     /// Where tagged events stand that the store behind the log does not know of yet.
     pub(crate) tags: BTreeMap<(Tag, u64), Place>,
     pub(crate) next_position: u64,
+    /// Behind what was written last.
+    pub(crate) end: Place,
+}
+
+impl Place {
+    /// Where a batch stands.
+    pub(crate) fn of(batch: BatchPlace) -> Self {
+        Self {
+            segment: u64::from(batch.segment),
+            offset: u64::from(batch.offset),
+        }
+    }
 }
 
 impl Known {

@@ -1,7 +1,9 @@
 //! The journal on disk as others hold it.
 
+use crate::compactor::{Compactor, Cut, Moved};
 use crate::files::{Files, RealFiles};
 use crate::frame::{Buffer, Kind};
+use crate::index::{Known, Place};
 use crate::number_set::NumberSet;
 use crate::options::Options;
 use crate::reader;
@@ -10,6 +12,7 @@ use crate::scan::How;
 use crate::segment;
 use crate::shared::Shared;
 use crate::store::{self, Store};
+use crate::tools::Compacted;
 use crate::writer::{Checkpoint, Group, Request, Writer};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
@@ -37,6 +40,8 @@ struct Inner {
     shared: Arc<Shared>,
     requests: Sender<Request>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Dropped, it ends the compactor; then that is joined.
+    compactor: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
     opening: Opening,
     _lock: Box<dyn Any + Send + Sync>,
 }
@@ -52,6 +57,15 @@ pub struct Opening {
     pub damaged: Vec<Damage>,
     /// The index was made anew out of the log, for this reason.
     pub index_rebuilt: Option<String>,
+}
+
+/// Somebody copies the log's files, or reads them as files.
+pub(crate) struct Copying(Arc<Shared>);
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.0.copies.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl DiskJournal {
@@ -114,12 +128,19 @@ impl DiskJournal {
             .unwrap_or(0)
             + 1;
         let next_position = recovered.index.next_position;
+        let mut index = recovered.index;
+        index.end = recovered
+            .end
+            .map_or(Place::default(), |(segment, end)| Place {
+                segment,
+                offset: end.offset,
+            });
         let has_store = store.is_some();
         let (requests, waiting) = bounded(options.queue);
         let shared = Arc::new(Shared::new(
             files,
             options,
-            recovered.index,
+            index,
             recovered.segments,
             store.map(Arc::new),
         ));
@@ -128,7 +149,7 @@ impl DiskJournal {
             let (sender, receiver) = bounded(1);
             let theirs = shared.clone();
             threads.push(thread("journal-indexer", move || {
-                index(&theirs, &receiver)
+                keep_index(&theirs, &receiver)
             })?);
             Some(sender)
         } else {
@@ -150,11 +171,24 @@ impl DiskJournal {
             since_checkpoint: 0,
         };
         threads.push(thread("journal-writer", move || writer.run())?);
+        let compactor = if shared.options.compaction.is_on {
+            let (open, closing) = bounded(0);
+            let compactor = Compactor {
+                shared: shared.clone(),
+                requests: requests.clone(),
+                closing: Some(closing),
+                bytes_per_second: Some(shared.options.compaction.bytes_per_second),
+            };
+            Some((open, thread("journal-compactor", move || compactor.run())?))
+        } else {
+            None
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 shared,
                 requests,
                 threads: Mutex::new(threads),
+                compactor: Mutex::new(compactor),
                 opening,
                 _lock: lock,
             }),
@@ -190,6 +224,26 @@ impl DiskJournal {
                 message: error.to_string(),
             }),
         }
+    }
+
+    /// No file of the log is removed while this is held.
+    pub(crate) fn copying(&self) -> Copying {
+        self.inner.shared.copies.fetch_add(1, Ordering::AcqRel);
+        Copying(self.inner.shared.clone())
+    }
+
+    /// Compacts segments that are at rest, on this thread.
+    pub(crate) fn compact_segments(&self, names: &[String]) -> Result<Compacted, JournalError> {
+        let compactor = Compactor {
+            shared: self.inner.shared.clone(),
+            requests: self.inner.requests.clone(),
+            closing: None,
+            bytes_per_second: None,
+        };
+        compactor.compact(Some(names)).map_err(|cut| match cut {
+            Cut::Journal(error) => error,
+            Cut::Closing => JournalError::Unknown,
+        })
     }
 
     pub(crate) fn files(&self) -> Arc<dyn Files> {
@@ -233,6 +287,10 @@ impl DiskJournal {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if let Some((open, compactor)) = self.compactor.lock().take() {
+            drop(open);
+            drop(compactor.join());
+        }
         // The writer takes requests until this one.
         drop(self.requests.send(Request::Close));
         for thread in self.threads.lock().drain(..).rev() {
@@ -258,7 +316,7 @@ fn read(
     index: Option<&Path>,
 ) -> Result<(Option<Store>, Recovered, Opening), JournalError> {
     let mut opening = Opening::default();
-    let mut store = None;
+    let (mut store, mut keeps_old) = (None, false);
     if let Some(directory) = index {
         let existed = directory.exists();
         match Store::open(directory).and_then(|store| store.mark().map(|mark| (store, mark))) {
@@ -268,7 +326,16 @@ fn read(
         }
     }
     let recovered = recover(files, store.as_ref(), &mut |_, _| {})?;
-    if let (Some(directory), None) = (index, &store) {
+    if recovered.is_store_of_another_layout {
+        store = None;
+        opening.index_rebuilt = Some("the log was compacted since".to_owned());
+        let is_damaged = |known: &Known| known.damage.is_some();
+        if recovered.index.known.iter().any(is_damaged) {
+            // What it knows of the damage is not thrown away. The journal works without it.
+            keeps_old = true;
+        }
+    }
+    if let (Some(directory), None, false) = (index, &store, keeps_old) {
         store::discard(directory);
         store = Store::open(directory)
             .inspect_err(|error| tracing::warn!(%error, "the journal works without an index"))
@@ -341,11 +408,22 @@ fn fresh_number(shared: &Shared) -> u64 {
 }
 
 /// The indexer's thread: off the write path.
-fn index(shared: &Shared, checkpoints: &Receiver<Checkpoint>) {
-    while let Ok(Checkpoint::Write(delta, mark, answer)) = checkpoints.recv() {
+fn keep_index(shared: &Shared, checkpoints: &Receiver<Checkpoint>) {
+    // A checkpoint may have been made before the places in memory were brought up to date, and come after that.
+    let mut last: Option<Arc<Moved>> = None;
+    while let Ok(Checkpoint::Write(mut delta, mark, moved, answer)) = checkpoints.recv() {
+        if let Some((moved, _)) = &moved {
+            shared.relocate(moved);
+            last = Some(moved.clone());
+            delta.snapshots.extend(shared.saved(&moved.streams));
+        }
+        if let Some(last) = &last {
+            last.delta(&mut delta);
+        }
         let store = shared.store.read().clone();
         if let Some(store) = store {
-            match store.checkpoint(&delta, &mark) {
+            let moved = moved.as_ref().map(|(moved, _)| &**moved);
+            match store.checkpoint(&delta, &mark, moved) {
                 Ok(()) => shared.settle(&delta),
                 Err(error) => {
                     // The log has everything; reading it takes longer from here on.
@@ -353,6 +431,10 @@ fn index(shared: &Shared, checkpoints: &Receiver<Checkpoint>) {
                     *shared.store.write() = None;
                 }
             }
+        }
+        if let Some((_, answer)) = moved {
+            *shared.moved.write() = None;
+            answer.send(Ok(true));
         }
         if let Some(answer) = answer {
             answer.send(Ok(()));

@@ -13,6 +13,7 @@
 //! What it refuses to do: skip damage, acknowledge what is not on disk, go on after a failed sync, write a directory that
 //! somebody else has open.
 
+mod compactor;
 pub mod files;
 mod frame;
 mod index;
@@ -30,7 +31,7 @@ pub mod tools;
 mod writer;
 
 pub use journal::{DiskJournal, Opening};
-pub use options::Options;
+pub use options::{Compaction, Options};
 
 use std::path::{Path, PathBuf};
 

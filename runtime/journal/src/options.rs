@@ -1,7 +1,7 @@
 //! How a disk journal is to work.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Settings of a disk journal. The defaults are for a node.
 #[derive(Clone)]
@@ -23,8 +23,40 @@ pub struct Options {
     /// Room that is filled with zeros ahead of what is written, so that a sync need not write the file's length too. Default
     /// 4 MiB; 0 for none.
     pub preallocate: u64,
+    /// When what is dead is given back while the journal is in use.
+    pub compaction: Compaction,
     /// Says how many milliseconds it is since 1970.
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// When a journal in use gives back the room of what is dead: of batches that are truncated and whose commands nobody may
+/// repeat any more, and of snapshots that are deleted.
+///
+/// When something has died since it last looked, and the segments that are not being written have grown by `dead_share`
+/// since, it reads them through; when `dead_share` of their bytes are dead it copies what lives. So dead bytes never are
+/// much more than that share, and of each byte written only a few are written again. It takes as much memory as a segment
+/// has bytes while it works.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compaction {
+    /// Whether it is done at all. Default true.
+    pub is_on: bool,
+    /// How often it is asked whether it is worth it. Default 60 s.
+    pub every: Duration,
+    /// See above; between 0 and 1. Default 0.2.
+    pub dead_share: f64,
+    /// How many bytes a second it reads, and how many it writes, at most. Default 16 MiB.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self {
+            is_on: true,
+            every: Duration::from_secs(60),
+            dead_share: 0.2,
+            bytes_per_second: 16 << 20,
+        }
+    }
 }
 
 impl Default for Options {
@@ -38,6 +70,7 @@ impl Default for Options {
             checkpoint_bytes: 32 << 20,
             has_index: true,
             preallocate: 4 << 20,
+            compaction: Compaction::default(),
             clock: Arc::new(|| {
                 SystemTime::now()
                     .duration_since(UNIX_EPOCH)

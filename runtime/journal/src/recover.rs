@@ -22,6 +22,8 @@ pub(crate) struct Recovered {
     /// Damage that nobody can be named for.
     pub(crate) unknown: Vec<Unknown>,
     pub(crate) frames: u64,
+    /// The log was compacted, and the store was not told: its places are of no use any more.
+    pub(crate) is_store_of_another_layout: bool,
     missing: u64,
 }
 
@@ -41,20 +43,23 @@ pub(crate) fn recover(
             .values()
             .all(|s| s.identity.journal == mark.journal)
     {
-        if reaches(files, &segments, mark.place)?
+        let is_as_noted = mark.layout == segment::layout(segments.values().map(|s| &**s));
+        if is_as_noted
+            && reaches(files, &segments, mark.place)?
             && let Some(mut recovered) = from_store(store, &mark)
         {
             recovered.segments = segments;
             recovered.read(files, Some(mark), progress)?;
             return Ok(recovered);
         }
-        // The log ends before what the store was told is on disk, or the store is no good.
+        // The log ends before what the store was told is on disk, or was compacted since, or the store is no good.
         let mut recovered = Recovered::empty();
         recovered.segments = segments;
         recovered.read(files, None, progress)?;
         if let Ok(heads) = store.heads() {
             recovered.compare(&heads, &mark);
         }
+        recovered.is_store_of_another_layout = !is_as_noted;
         return Ok(recovered);
     }
     let mut recovered = Recovered::empty();
@@ -69,7 +74,7 @@ fn open_segments(files: &dyn Files) -> Result<BTreeMap<u64, Arc<Segment>>, Journ
     for (n, name) in names.iter().enumerate() {
         match Segment::open(files, name)? {
             Some(segment) => {
-                segments.insert(segment.identity.first, segment);
+                segments.insert(segment.key(), segment);
             }
             // One whose head was never written can only be the last: it was being made.
             None if n + 1 == names.len() => {}
@@ -146,6 +151,7 @@ impl Recovered {
             end: None,
             unknown: Vec::new(),
             frames: 0,
+            is_store_of_another_layout: false,
             missing: 0,
         }
     }
@@ -162,7 +168,7 @@ impl Recovered {
             .filter(|place| place.segment > 0);
         let mut segments: Vec<Arc<Segment>> = self.segments.values().cloned().collect();
         if let Some(place) = from {
-            segments.retain(|segment| segment.identity.first >= place.segment);
+            segments.retain(|segment| segment.key() >= place.segment);
         }
         let mut all = 0;
         for segment in &segments {
@@ -172,7 +178,7 @@ impl Recovered {
         for (n, segment) in segments.iter().enumerate() {
             let identity = segment.identity;
             let base = match from {
-                Some(place) if place.segment == identity.first => place.offset,
+                Some(place) if place.segment == identity.key() => place.offset,
                 _ => {
                     self.expect_number(files, segment);
                     SEGMENT_HEAD_BYTES
@@ -182,7 +188,7 @@ impl Recovered {
             let mut reading = Reading {
                 index: &mut self.index,
                 streams: &mut self.streams,
-                segment: identity.first,
+                segment: identity.key(),
                 place: files.path(&segment.name).display().to_string(),
                 unlicensed: &mut unlicensed,
                 unknown: &mut self.unknown,
@@ -205,7 +211,7 @@ impl Recovered {
             if end.how == How::Torn && !is_last {
                 self.lose(
                     Place {
-                        segment: identity.first,
+                        segment: identity.key(),
                         offset: end.offset,
                     },
                     1,
@@ -218,7 +224,7 @@ impl Recovered {
             } else {
                 self.next_number = self.next_number.max(end.next_number);
             }
-            self.end = Some((identity.first, end));
+            self.end = Some((identity.key(), end));
             done += bytes.len() as u64;
             progress(done, all);
         }
@@ -247,7 +253,7 @@ impl Recovered {
                 );
                 self.lose(
                     Place {
-                        segment: segment.identity.first,
+                        segment: segment.key(),
                         offset: 0,
                     },
                     count,

@@ -18,6 +18,8 @@ const SECOND_HEAD_AT: u64 = 512;
 pub(crate) const SEGMENT_HEAD_BYTES: u64 = SECOND_HEAD_AT + HEAD as u64;
 const MAGIC: &[u8; 8] = b"SWARMLOG";
 const SUFFIX: &str = ".segment";
+/// Keys fit into 32 bits: 16 million segments, a petabyte.
+pub(crate) const SEGMENT_NUMBER_MAX: u64 = (1 << 24) - 1;
 
 /// What the head of a segment says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,12 @@ impl Identity {
 
     pub(crate) fn salt(&self) -> u32 {
         crc32c::crc32c(&self.encode()[16..])
+    }
+
+    /// What places name the segment by, in the order of the log. What compaction makes of a segment has another key than the
+    /// segment, so that a place of before is not taken for one of after.
+    pub(crate) fn key(&self) -> u64 {
+        (self.first << 8) | u64::from(self.generation & 0xff)
     }
 
     fn encode(&self) -> [u8; HEAD] {
@@ -141,6 +149,10 @@ impl Segment {
         self.identity.salt()
     }
 
+    pub(crate) fn key(&self) -> u64 {
+        self.identity.key()
+    }
+
     pub(crate) fn file(&self, files: &dyn Files) -> Result<Box<dyn File>, JournalError> {
         files.open(&self.name)
     }
@@ -174,6 +186,16 @@ fn is_zero(file: &dyn File) -> Result<bool, JournalError> {
             read => at += read as u64,
         }
     }
+}
+
+/// What tells how the log was compacted so far: places are of use only as long as it stays the same.
+pub(crate) fn layout<'a>(segments: impl Iterator<Item = &'a Segment>) -> u32 {
+    segments
+        .map(|segment| segment.identity)
+        .filter(|identity| identity.generation > 0)
+        .fold(0, |sum, identity| {
+            crc32c::crc32c_append(sum, identity.name().as_bytes())
+        })
 }
 
 /// What a name says: the range that is covered and the generation.

@@ -1,5 +1,6 @@
 //! What the writer, the indexer and all readers of one journal share.
 
+use crate::compactor::{Moved, Progress};
 use crate::files::Files;
 use crate::index::{Index, Place, SnapshotPlace};
 use crate::options::Options;
@@ -17,7 +18,7 @@ const RESTING_MAX: usize = 64;
 pub(crate) struct Shared {
     pub(crate) files: Arc<dyn Files>,
     pub(crate) options: Options,
-    /// Lock order: index before segments before store; none is held while a file is read or written.
+    /// Lock order: resting, index, segments, store, moved; none is held while a file is read or written.
     pub(crate) index: RwLock<Index>,
     pub(crate) segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     pub(crate) store: RwLock<Option<Arc<Store>>>,
@@ -31,6 +32,14 @@ pub(crate) struct Shared {
     resting: Mutex<VecDeque<(u64, Place)>>,
     /// It ends as if it were killed.
     pub(crate) is_abandoned: AtomicBool,
+    /// What was compacted last, as long as there are places that do not know of it.
+    pub(crate) moved: RwLock<Option<Arc<Moved>>>,
+    /// How many batches and snapshots died since the log was last looked through.
+    pub(crate) died: AtomicU64,
+    /// How many copy the log's files, or read them as files: none is removed meanwhile.
+    pub(crate) copies: AtomicUsize,
+    /// Held while somebody compacts.
+    pub(crate) compaction: Mutex<Progress>,
 }
 
 impl Shared {
@@ -41,6 +50,8 @@ impl Shared {
         segments: BTreeMap<u64, Arc<Segment>>,
         store: Option<Arc<Store>>,
     ) -> Self {
+        let died = index.known.iter().filter(|k| k.head.truncated_batch > 0);
+        let died = AtomicU64::new(died.count() as u64);
         let has_damage = index.known.iter().any(|known| known.damage.is_some());
         Self {
             files,
@@ -54,6 +65,10 @@ impl Shared {
             queued: AtomicUsize::new(0),
             groups: AtomicU64::new(0),
             is_abandoned: AtomicBool::new(false),
+            moved: RwLock::new(None),
+            died,
+            copies: AtomicUsize::new(0),
+            compaction: Mutex::default(),
         }
     }
 
@@ -91,7 +106,10 @@ impl Shared {
     /// The nearest place behind which positions beyond `after` stand, as far as a reader has come.
     pub(crate) fn resting_place(&self, after: u64) -> Option<Place> {
         let resting = self.resting.lock();
-        let behind = resting.iter().filter(|(position, _)| *position <= after);
+        let segments = self.segments.read();
+        let behind = resting.iter().filter(|(position, place)| {
+            *position <= after && segments.contains_key(&place.segment)
+        });
         behind.max().map(|(_, place)| *place)
     }
 
@@ -148,6 +166,48 @@ impl Shared {
             .map(|((tag, position), place)| (tag.clone(), *position, *place))
             .collect();
         delta
+    }
+
+    /// Brings all places in memory up to date.
+    pub(crate) fn relocate(&self, moved: &Moved) {
+        // So many at a time that who waits for the index does not wait long.
+        const AT_ONCE: usize = 1024;
+        for streams in moved.streams.chunks(AT_ONCE) {
+            let mut index = self.index.write();
+            for number in streams {
+                let Some(known) = index.by_number(*number) else {
+                    continue;
+                };
+                moved.batches(&mut known.places);
+                let saved = known.snapshots.iter_mut().flat_map(BTreeMap::values_mut);
+                saved.for_each(|snapshot| moved.snapshot(snapshot));
+            }
+        }
+        for tags in moved.tags.chunks(AT_ONCE) {
+            let mut index = self.index.write();
+            for (tag, position, _) in tags {
+                if let Some(place) = index.tags.get_mut(&(tag.clone(), *position)) {
+                    *place = moved.place(*place);
+                }
+            }
+        }
+        for tags in moved.dead_tags.chunks(AT_ONCE) {
+            let mut index = self.index.write();
+            for dead in tags {
+                index.tags.remove(dead);
+            }
+        }
+    }
+
+    /// Where the snapshots of these streams stand.
+    pub(crate) fn saved(&self, streams: &[u64]) -> Vec<(u64, Vec<SnapshotPlace>)> {
+        let index = self.index.read();
+        let saved = streams.iter().filter_map(|number| {
+            let known = index.known.get(*number as usize - 1)?;
+            let places = known.snapshots.as_ref()?.values().copied();
+            Some((*number, places.collect()))
+        });
+        saved.collect()
     }
 
     /// The store has learned it: memory need not hold it any more.

@@ -8,6 +8,7 @@
 //! our own of its one file, and only then the mark. Its values are never above 4 KiB: larger ones end in blob files that it
 //! does not sync at all. Every call is made where a panic is caught.
 
+use crate::compactor::Moved;
 use crate::index::{BatchPlace, Place, SnapshotPlace};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -40,9 +41,11 @@ pub(crate) struct Mark {
     pub(crate) place: Place,
     pub(crate) next_number: u64,
     pub(crate) next_position: u64,
+    /// How the log was compacted when the places were noted ([`segment::layout`](crate::segment::layout)).
+    pub(crate) layout: u32,
 }
 
-pub(crate) const STORE_VERSION: u32 = 1;
+pub(crate) const STORE_VERSION: u32 = 2;
 
 /// What a checkpoint brings.
 #[derive(Default)]
@@ -102,6 +105,9 @@ fn last_long(key: &[u8]) -> u64 {
         .map_or(0, u64::from_be_bytes)
 }
 
+/// A key, and the places of batches that stand under it.
+type Chunk = (Vec<u8>, Vec<BatchPlace>);
+
 impl Store {
     /// Opens it, on a thread of its own.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreFailed> {
@@ -137,12 +143,20 @@ impl Store {
     }
 
     /// Writes a checkpoint, and the mark when the rest is on disk.
-    pub(crate) fn checkpoint(&self, delta: &Delta, mark: &Mark) -> Result<(), StoreFailed> {
+    pub(crate) fn checkpoint(
+        &self,
+        delta: &Delta,
+        mark: &Mark,
+        moved: Option<&Moved>,
+    ) -> Result<(), StoreFailed> {
         let mut batch = Writing {
             store: self,
             batch: sled::Batch::default(),
             entries: 0,
         };
+        if let Some(moved) = moved {
+            self.relocate(moved, &mut batch)?;
+        }
         for (number, stream) in &delta.streams {
             let value = encode(stream)?;
             for (n, chunk) in (0..).zip(value.chunks(VALUE_BYTES_MAX)) {
@@ -174,6 +188,41 @@ impl Store {
         let mark = encode(mark)?;
         guarded("write", || self.database.insert(MARK, mark))?;
         self.sync()
+    }
+
+    /// Brings what is here up to date after a compaction. What is in a checkpoint's delta comes behind it.
+    fn relocate(&self, moved: &Moved, batch: &mut Writing<'_>) -> Result<(), StoreFailed> {
+        for number in &moved.streams {
+            for (key, mut places) in self.chunks_of(*number)? {
+                if moved.are_gone(&places) {
+                    batch.remove(key)?;
+                } else if moved.batches(&mut places) {
+                    batch.put(key, encode(&places)?)?;
+                }
+            }
+        }
+        for (tag, position, before) in &moved.tags {
+            batch.put(tag_key(tag, *position), encode(&moved.place(*before))?)?;
+        }
+        for (tag, position) in &moved.dead_tags {
+            batch.remove(tag_key(tag, *position))?;
+        }
+        Ok(())
+    }
+
+    /// The values that say where a stream's batches stand.
+    fn chunks_of(&self, number: u64) -> Result<Vec<Chunk>, StoreFailed> {
+        guarded("read", || {
+            let entries = self.database.scan_prefix(key(PLACES, &[number]));
+            let chunks = entries.map(|entry| {
+                let (key, value) = entry?;
+                Ok((
+                    key.to_vec(),
+                    postcard::from_bytes(&value).unwrap_or_default(),
+                ))
+            });
+            chunks.collect()
+        })
     }
 
     fn sync(&self) -> Result<(), StoreFailed> {
@@ -326,6 +375,15 @@ impl Writing<'_> {
             "a value that sled would not sync"
         );
         self.batch.insert(key, value);
+        self.count()
+    }
+
+    fn remove(&mut self, key: Vec<u8>) -> Result<(), StoreFailed> {
+        self.batch.remove(key);
+        self.count()
+    }
+
+    fn count(&mut self) -> Result<(), StoreFailed> {
         self.entries += 1;
         if self.entries == BATCH_ENTRIES {
             self.write()?;

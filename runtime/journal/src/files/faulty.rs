@@ -28,6 +28,11 @@ pub enum Outage {
         /// Syncs until then.
         syncs: u32,
     },
+    /// The power goes: that change, of whatever kind, and all later ones are not made.
+    Power {
+        /// Changes until then: files made, written, synced, renamed, removed or made longer, and syncs of the directory.
+        changes: u32,
+    },
 }
 
 #[derive(Default)]
@@ -85,6 +90,12 @@ impl FaultyFiles {
         self.disk.lock().is_off = true;
     }
 
+    /// Whether it went, by [`Outage::Power`] or otherwise.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.disk.lock().is_off
+    }
+
     /// The power is back: the files are what was synced, and of each later write what `keeps` says: its sectors of 512 bytes
     /// are asked for one by one.
     ///
@@ -135,7 +146,13 @@ fn put(image: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
 }
 
 impl Disk {
-    fn check(&self, path: &Path) -> Result<(), JournalError> {
+    fn check(&mut self, path: &Path) -> Result<(), JournalError> {
+        if let Some(Outage::Power { changes }) = &mut self.outage {
+            match changes.checked_sub(1) {
+                Some(less) => *changes = less,
+                None => self.is_off = true,
+            }
+        }
         if self.is_off {
             Err(JournalError::Vanished {
                 path: path.to_owned(),

@@ -1,21 +1,16 @@
-//! Compaction: what lives goes into new, synced segments, then the old ones go.
+//! Compaction of a journal that nobody has open; [`DiskJournal::compact`] does it to one in use.
 
 use super::Progress;
-use super::rewrite::{Rewrite, cost, identity_over};
+use crate::compactor::{Needed, Rewrite, identity_over, is_saved};
 use crate::files::{Files, RealFiles};
-use crate::frame::{Frame, Kind};
-use crate::index::{Index, Place};
 use crate::journal::{DiskJournal, Opening, seal_last};
 use crate::options::Options;
 use crate::recover::recover;
-use crate::scan::{Lost, Sink, scan};
 use crate::segment::{self, SEGMENT_HEAD_BYTES, Segment};
 use crate::store;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use swarm_actors::journal::record::Batch;
-use swarm_actors::journal::{COMMAND_WINDOW, JournalError, StreamName};
+use swarm_actors::journal::JournalError;
 
 /// What compaction has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,22 +77,21 @@ pub fn compact_over(
         store::discard(index);
     }
     let segments: Vec<Arc<Segment>> = recovered.segments.values().cloned().collect();
-    let names: BTreeMap<u64, StreamName> = (1..)
-        .zip(&recovered.index.known)
-        .map(|(number, known)| (number, known.head.stream.clone()))
-        .collect();
+    let index = &recovered.index;
+    let names = |number: u64| {
+        let known = index.known.get((number as usize).checked_sub(1)?)?;
+        Some(known.head.stream.clone())
+    };
     let mut done = Compacted {
         segments_before: segments.len() as u64,
         ..Compacted::default()
     };
-    let needed = Needed {
-        index: &recovered.index,
-        from: needed_from(files, &segments, &recovered.index, (options.clock)())?,
-    };
+    let is_saved = |number, place| is_saved(index, number, place);
+    let mut needed = Needed::new(index, (options.clock)(), &is_saved);
     let mut lives = Vec::new();
     for segment in &segments {
         done.bytes_before += segment.length(files)?;
-        lives.push(living(files, segment, &needed, &mut |_| {})?);
+        lives.push(needed.look(files, segment)?);
     }
     let mut at = 0;
     while at < segments.len() {
@@ -114,7 +108,12 @@ pub fn compact_over(
                 .map_or(next_number, |s| s.identity.next_number);
             let mut rewrite = Rewrite::begin(files, identity, &names)?;
             for segment in run {
-                living(files, segment, &needed, &mut |frame| rewrite.keep(frame))?;
+                let bytes = segment.read_from(files, SEGMENT_HEAD_BYTES)?;
+                needed.sift(segment, &bytes, &mut |frame, lives| {
+                    if lives {
+                        rewrite.keep(frame);
+                    }
+                });
             }
             rewrite.finish(ends)?;
             for segment in run {
@@ -131,127 +130,4 @@ pub fn compact_over(
         done.bytes_after += files.open(&name)?.length()?;
     }
     Ok(done)
-}
-
-/// What decides whether a frame lives.
-struct Needed<'a> {
-    index: &'a Index,
-    /// The first batch of each stream that is still needed, by the stream's number.
-    from: BTreeMap<u64, u64>,
-}
-
-/// The first batch of each truncated stream that is still needed: the first that is not truncated, or the first whose command
-/// may still be repeated; then all behind it, as a stream has no gaps.
-fn needed_from(
-    files: &dyn Files,
-    segments: &[Arc<Segment>],
-    index: &Index,
-    now_ms: u64,
-) -> Result<BTreeMap<u64, u64>, JournalError> {
-    struct Young<'a> {
-        index: &'a Index,
-        since_ms: u64,
-        from: BTreeMap<u64, u64>,
-    }
-    impl Sink for Young<'_> {
-        fn frame(&mut self, frame: &Frame<'_>) {
-            if frame.head.kind == Kind::Batch
-                && let Ok(batch) = Batch::decode(frame.body)
-                && (batch.command.is_some() && batch.at_ms >= self.since_ms)
-                && let Some(known) = self.index.known.get(frame.head.stream as usize - 1)
-                && batch.batch <= known.head.truncated_batch
-            {
-                self.from.entry(frame.head.stream).or_insert(batch.batch);
-            }
-        }
-        fn lost(&mut self, _: Lost) {}
-    }
-    let window = u64::try_from(COMMAND_WINDOW.as_millis()).unwrap_or(u64::MAX);
-    let mut young = Young {
-        index,
-        since_ms: now_ms.saturating_sub(window),
-        from: BTreeMap::new(),
-    };
-    for segment in segments {
-        let bytes = segment.read_from(files, SEGMENT_HEAD_BYTES)?;
-        let first = segment.identity.next_number;
-        scan(segment, &bytes, SEGMENT_HEAD_BYTES, first, &mut young);
-    }
-    for (number, known) in (1..).zip(&index.known) {
-        young
-            .from
-            .entry(number)
-            .or_insert(known.head.truncated_batch + 1);
-    }
-    Ok(young.from)
-}
-
-#[derive(Clone, Copy, Default)]
-struct Living {
-    bytes: u64,
-    dropped: u64,
-}
-
-/// Hands out what lives in a segment.
-fn living(
-    files: &dyn Files,
-    segment: &Segment,
-    needed: &Needed<'_>,
-    each: &mut dyn FnMut(&Frame<'_>),
-) -> Result<Living, JournalError> {
-    struct Sieve<'a> {
-        needed: &'a Needed<'a>,
-        segment: u64,
-        found: Living,
-        each: &'a mut dyn FnMut(&Frame<'_>),
-    }
-    impl Sink for Sieve<'_> {
-        fn frame(&mut self, frame: &Frame<'_>) {
-            if self.needed.lives(self.segment, frame) {
-                self.found.bytes += cost(frame);
-                (self.each)(frame);
-            } else if frame.head.kind != Kind::Name {
-                self.found.dropped += 1;
-            }
-        }
-        fn lost(&mut self, _: Lost) {}
-    }
-    let bytes = segment.read_from(files, SEGMENT_HEAD_BYTES)?;
-    let mut sieve = Sieve {
-        needed,
-        segment: segment.identity.first,
-        found: Living::default(),
-        each,
-    };
-    let first = segment.identity.next_number;
-    scan(segment, &bytes, SEGMENT_HEAD_BYTES, first, &mut sieve);
-    Ok(sieve.found)
-}
-
-impl Needed<'_> {
-    /// Whether anybody may still want a frame: a batch behind what is truncated, a snapshot that counts. Names are written
-    /// again where they are needed; deletions have done their work, as all segments before are compacted by then.
-    fn lives(&self, segment: u64, frame: &Frame<'_>) -> bool {
-        let number = frame.head.stream;
-        let known = (number as usize)
-            .checked_sub(1)
-            .and_then(|n| self.index.known.get(n));
-        match (frame.head.kind, known) {
-            (Kind::Batch, Some(_)) => {
-                let from = self.from.get(&number).copied().unwrap_or(0);
-                Batch::decode(frame.body).is_ok_and(|batch| batch.batch >= from)
-            }
-            (Kind::Snapshot, Some(known)) => {
-                let place = Place {
-                    segment,
-                    offset: frame.offset,
-                };
-                let snapshots = known.snapshots.iter().flat_map(|s| s.values());
-                snapshots
-                    .into_iter()
-                    .any(|snapshot| snapshot.place == place)
-            }
-            _ => false,
-        }
-    }
 }

@@ -1,13 +1,13 @@
-//! Verify and export of a journal that is in use: of the state that it has at one moment.
+//! Verify, export and compaction of a journal that is in use: of the state that it has at one moment.
 //!
 //! The writer ends the segment that it writes and goes on in a new one. What was there then is never written again, so it can
 //! be read and copied while the journal works; everything that was acknowledged before is in it, and nothing in part.
 
-use super::Progress;
 use super::export::{ExportError, Exported, copy_log, must_be_empty, summary, write_manifest};
 use super::verify::{Report, verify_over};
+use super::{Compacted, Progress};
 use crate::files::{File, Files, RealFiles};
-use crate::journal::DiskJournal;
+use crate::journal::{Copying, DiskJournal};
 use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,11 +43,25 @@ impl DiskJournal {
         Ok(summary(&report))
     }
 
+    /// Compacts it now, as fast as the disk allows: all segments but the one that is written from here on, however little of
+    /// them is dead. Blocks for as long as that takes; the journal works on meanwhile. (It also does so by itself, see
+    /// [`Compaction`](crate::Compaction).)
+    ///
+    /// # Errors
+    /// [`JournalError`]; what is compacted by then stays so, the rest is as it was. Nothing is lost. A log in which something is
+    /// damaged is left as it is.
+    pub fn compact(&self) -> Result<Compacted, JournalError> {
+        self.compact_segments(&self.frozen_segments()?)
+    }
+
     fn freeze(&self) -> Result<Frozen, JournalError> {
+        // First, so that compaction leaves the files alone that are named next.
+        let copying = self.copying();
         let names = self.frozen_segments()?;
         Ok(Frozen {
             files: self.files(),
             names,
+            _copying: copying,
         })
     }
 }
@@ -56,6 +70,7 @@ impl DiskJournal {
 struct Frozen {
     files: Arc<dyn Files>,
     names: Vec<String>,
+    _copying: Copying,
 }
 
 impl Frozen {

@@ -5,7 +5,6 @@ mod compact;
 mod export;
 mod live;
 mod repair;
-mod rewrite;
 mod verify;
 
 pub use compact::{Compacted, compact, compact_over};

@@ -1,8 +1,8 @@
 //! Repair: keeps what can be proven of a damaged journal, and says what it drops.
 
 use super::Progress;
-use super::rewrite::{Rewrite, identity_over};
 use super::verify::heads_of_index;
+use crate::compactor::{Rewrite, identity_over};
 use crate::files::{Files, RealFiles};
 use crate::frame::{Frame, Kind};
 use crate::recover::recover;
@@ -89,6 +89,7 @@ pub fn repair(
         .zip(&recovered.index.known)
         .map(|(number, known)| (number, known.head.stream.clone()))
         .collect();
+    let name = |number: u64| names.get(&number).cloned();
     let segments: Vec<Arc<Segment>> = recovered.segments.values().cloned().collect();
     let Some(identity) = identity_over(&segments) else {
         return Ok(repaired);
@@ -96,7 +97,7 @@ pub fn repair(
     store::discard(&store::directory(directory));
     let mut keeping = Keeping {
         sound_below: &sound_below,
-        rewrite: Rewrite::begin(&files, identity, &names)?,
+        rewrite: Rewrite::begin(&files, identity, &name)?,
     };
     for segment in &segments {
         let bytes = segment.read_from(&files, SEGMENT_HEAD_BYTES)?;
