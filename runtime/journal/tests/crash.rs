@@ -2,85 +2,20 @@
 
 mod common;
 
+use common::writing::{Acked, CHILD, STREAMS, Writing, batch, name, whole_batches, write_if_child};
 use common::{DiskFixture, small};
 use fastrand::Rng;
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use swarm_actors::journal::kit::Fixture;
-use swarm_actors::journal::{
-    Append, AppendError, EventData, Journal, JournalError, Start, StreamName,
-};
+use swarm_actors::journal::{AppendError, Journal, JournalError};
 use swarm_journal::files::Outage;
 use swarm_journal::{DiskJournal, Options};
 
-const CHILD: &str = "SWARM_JOURNAL_TEST_CHILD";
-const STREAMS: u64 = 5;
-
-fn name(n: u64) -> StreamName {
-    StreamName::new(&format!("s{n}")).expect("a name")
-}
-
-/// Batch `n` of a stream: its size and texts follow from `n`.
-fn batch(stream: u64, n: u64) -> Append {
-    let events = (0..=(stream + n) % 3)
-        .map(|k| EventData {
-            type_id: 1,
-            version: 1,
-            payload: format!("{stream}/{n}/{k}/{}", "y".repeat((n % 200) as usize)).into_bytes(),
-            ..EventData::default()
-        })
-        .collect();
-    Append::new(name(stream), events)
-}
-
-/// Checks that the stream's batches are exactly the first so many that `batch` makes; how many.
-fn whole_batches(journal: &dyn Journal, stream: u64) -> u64 {
-    let mut found = 0;
-    let replayed = journal.replay(&name(stream), Start::AfterBatch(0), &mut |seen| {
-        let expected = batch(stream, found);
-        let texts: Vec<&[u8]> = seen.events.iter().map(|e| e.payload.0).collect();
-        let written: Vec<&[u8]> = expected.events.iter().map(|e| &*e.payload).collect();
-        assert!(texts == written, "batch {found} of stream {stream}");
-        found += 1;
-        ControlFlow::Continue(())
-    });
-    replayed.expect("a sound stream");
-    found
-}
-
-/// Not a test of its own: the process that is killed. It tells each acknowledged batch on a line.
+/// Not a test of its own: the process that is killed.
 #[test]
 fn child_writes_until_it_is_killed() {
-    let Ok(directory) = std::env::var(CHILD) else {
-        return;
-    };
-    let journal = DiskJournal::open(Path::new(&directory), small()).expect("it opens");
-    let mut next: Vec<u64> = (0..STREAMS).map(|s| whole_batches(&journal, s)).collect();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ready").expect("a pipe");
-    let mut rng = Rng::new();
-    loop {
-        let receipts: Vec<_> = (0..rng.u64(1..40))
-            .map(|_| {
-                let stream = rng.u64(..STREAMS);
-                let n = next[stream as usize];
-                next[stream as usize] += 1;
-                (stream, n, journal.append(batch(stream, n)))
-            })
-            .collect();
-        for (stream, n, receipt) in receipts {
-            receipt.wait().expect("written");
-            if writeln!(out, "acked {stream} {n}")
-                .and_then(|()| out.flush())
-                .is_err()
-            {
-                return;
-            }
-        }
-    }
+    write_if_child();
 }
 
 #[test]
@@ -91,45 +26,12 @@ fn what_was_acknowledged_outlives_kill_9() {
         .unwrap_or(10);
     let directory = tempfile::tempdir().expect("a directory");
     let mut rng = Rng::with_seed(7);
-    let mut acked: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut acked = Acked::new();
     for round in 0..rounds {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args([
-                "child_writes_until_it_is_killed",
-                "--exact",
-                "--nocapture",
-                "--test-threads=1",
-            ])
-            .env(CHILD, directory.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a second process");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"))
-            .lines()
-            .map_while(Result::ok);
-        assert!(
-            lines.by_ref().any(|line| line.ends_with("ready")),
-            "round {round}: it did not start"
-        );
+        let mut writing = Writing::start("child_writes_until_it_is_killed", directory.path());
         // Killed after so many acknowledgements, in the middle of whatever it does then.
-        let mut note = |line: &str| {
-            let mut words = line.split(' ');
-            if words.next() == Some("acked")
-                && let (Some(Ok(stream)), Some(Ok(n))) = (
-                    words.next().map(str::parse),
-                    words.next().map(str::parse::<u64>),
-                )
-            {
-                let last = acked.entry(stream).or_default();
-                *last = (*last).max(n + 1);
-            }
-        };
-        for line in lines.by_ref().take(rng.usize(1..400)) {
-            note(&line);
-        }
-        child.kill().expect("killed");
-        lines.for_each(|line| note(&line));
-        child.wait().expect("gone");
+        writing.read(rng.usize(1..400), &mut acked);
+        writing.kill(&mut acked);
         let journal = DiskJournal::open(directory.path(), small()).expect("it opens after a kill");
         assert_eq!(journal.opening().damaged, []);
         for (stream, count) in &acked {

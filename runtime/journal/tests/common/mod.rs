@@ -6,6 +6,8 @@
     reason = "not every test file uses all of it"
 )]
 
+pub mod writing;
+
 use fastrand::Rng;
 use std::fs;
 use std::path::{Path, PathBuf};
