@@ -139,6 +139,13 @@ impl Drop for Owner {
 #[derive(Clone)]
 pub struct WeakSystem(Weak<Inner>);
 
+impl Default for WeakSystem {
+    /// Of no system at all.
+    fn default() -> Self {
+        Self(Weak::new())
+    }
+}
+
 impl WeakSystem {
     /// The system, while it lives.
     #[must_use]

@@ -1,22 +1,25 @@
 //! The agent around a decider: recovers, decides, commits, evolves, sends.
 
+use super::acl;
 use super::awake::Awake;
-use super::codec::{Stored, decode};
-use super::decider::{Decider, Decision};
+use super::behaviour::{Asker, DurableBehaviour};
+use super::decider::Decision;
 use super::durability::Durability;
 use super::facts::{Facts, Turned};
 use super::reference::{CommandError, Done, DurableMessage, Kind, Letter};
 use super::spec::SnapshotPolicy;
+use super::wait::wait;
 use crate::agent::{Agent, Failure, Init};
 use crate::journal::{
-    Append, AppendError, Appended, Class, CommandId, Criteria, EventData, Expected, JournalError,
-    Seq, StreamName,
+    Append, AppendError, Appended, Class, CommandId, Criteria, Expected, JournalError, Seq,
+    StreamName,
 };
 use crate::sync_plain::Mutex;
 use crate::timers::TimerId;
 use crate::turn::Turn;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use swarm_protocols::{AclMessage, ExitReason, Incarnation, Path, Performative};
 
@@ -33,7 +36,7 @@ const LIVES_PER_MESSAGE: u32 = 3;
 
 /// What all lives of the agents of one spec share.
 pub(super) struct Shared<D> {
-    decider: D,
+    behaviour: D,
     durability: Durability,
     snapshots: SnapshotPolicy,
     trouble: Mutex<Trouble>,
@@ -49,9 +52,9 @@ struct Trouble {
 }
 
 impl<D> Shared<D> {
-    pub(super) fn new(decider: D, durability: Durability, snapshots: SnapshotPolicy) -> Self {
+    pub(super) fn new(behaviour: D, durability: Durability, snapshots: SnapshotPolicy) -> Self {
         Self {
-            decider,
+            behaviour,
             durability,
             snapshots,
             trouble: Mutex::default(),
@@ -60,7 +63,7 @@ impl<D> Shared<D> {
 }
 
 /// A durable agent, as the runtime runs it. Made by [`DurableSpec`](super::DurableSpec).
-pub struct DurableAgent<D: Decider> {
+pub struct DurableAgent<D: DurableBehaviour> {
     shared: Arc<Shared<D>>,
     stream: Option<StreamName>,
     awake: Option<Box<Awake<D>>>,
@@ -74,13 +77,29 @@ pub struct DurableAgent<D: Decider> {
     last_ms: u64,
 }
 
+/// Who sent the command of a turn, where that was another durable agent.
+struct Origin {
+    from: Path,
+    /// The message that the command was made of.
+    message: Option<Arc<AclMessage>>,
+}
+
+/// Calls a recovery off when nobody waits for it any more.
+struct CallOff(Arc<AtomicBool>);
+
+impl Drop for CallOff {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What a commit led to.
 enum Committed {
     Written,
     Repeat(Appended),
 }
 
-impl<D: Decider> DurableAgent<D> {
+impl<D: DurableBehaviour> DurableAgent<D> {
     pub(super) fn new(shared: Arc<Shared<D>>) -> Self {
         Self {
             shared,
@@ -117,12 +136,21 @@ impl<D: Decider> DurableAgent<D> {
             }
         }
         let theirs = (shared.clone(), stream.clone());
+        let called_off = CallOff(Arc::default());
+        let is_called_off = called_off.0.clone();
         let recovered = shared
             .durability
-            .recover(&stream, move |journal| {
-                Awake::recover(&theirs.0.decider, journal, &theirs.1, None)
+            .recover(&stream, D::BLOCKS, move |journal| {
+                Awake::recover(
+                    &theirs.0.behaviour,
+                    journal,
+                    &theirs.1,
+                    None,
+                    &is_called_off,
+                )
             })
             .await;
+        drop(called_off);
         match recovered {
             Ok(awake) => {
                 let has_outbox = awake.ledger.outbox_len() > 0;
@@ -161,13 +189,19 @@ impl<D: Decider> DurableAgent<D> {
         facts: Facts,
         id: Option<CommandId>,
         class: Class,
-        from: Option<Path>,
-    ) -> Result<(D::Answer, Committed), Failure> {
+        origin: Option<Origin>,
+    ) -> Result<(Option<D::Answer>, Committed), Failure> {
         let (now_ms, random) = (turn.system().wall_ms(), turn.random());
         let shared = self.shared.clone();
         let awake = self.awake()?;
+        let (from, message) = match origin {
+            Some(origin) => (Some(origin.from), origin.message),
+            None => (None, None),
+        };
         let mut decision = Decision {
             events: Vec::new(),
+            told: Vec::new(),
+            last_batch: awake.last_batch,
             facts,
             ledger: &awake.ledger,
             failed: None,
@@ -175,14 +209,34 @@ impl<D: Decider> DurableAgent<D> {
             random,
             from,
         };
-        let answer = shared
-            .decider
-            .decide(&awake.state, command, &mut decision)?;
+        let decided = shared
+            .behaviour
+            .decide(&mut awake.state, command, &mut decision);
+        let mut answer = Some(decided.await?);
+        if let (Some(from), Some(message)) = (decision.from.clone(), message)
+            && let Some(answer) = answer.take()
+        {
+            let answers = shared
+                .behaviour
+                .acl_answers(&message, answer, Asker::Durable);
+            for answer in answers {
+                decision.send_acl(&from, &answer);
+            }
+        }
         if let Some(overrun) = decision.failed {
             return Err(overrun.into());
         }
-        let (events, facts) = (decision.events, decision.facts);
-        let committed = self.commit(turn, events, facts, id, class).await?;
+        let (events, facts, told) = (decision.events, decision.facts, decision.told);
+        let committed = self.commit(turn, events, facts, id, class).await;
+        if D::DECIDING_SPOILS && !matches!(committed, Ok(Committed::Written)) {
+            self.awake = None;
+        }
+        let committed = committed?;
+        if matches!(committed, Committed::Written) {
+            for (to, message) in told {
+                turn.send_acl(&to, message);
+            }
+        }
         Ok((answer, committed))
     }
 
@@ -208,14 +262,7 @@ impl<D: Decider> DurableAgent<D> {
         let awake = self.awake()?;
         let mut data = Vec::with_capacity(events.len());
         for event in &events {
-            let form = event.form();
-            data.push(EventData {
-                type_id: form.type_id,
-                version: form.version,
-                tags: shared.decider.tags(event),
-                meta: Vec::new(),
-                payload: event.encode()?,
-            });
+            data.push(shared.behaviour.write(event)?);
         }
         let append = Append {
             stream,
@@ -233,7 +280,7 @@ impl<D: Decider> DurableAgent<D> {
             return Ok(Committed::Repeat(appended));
         }
         for event in &events {
-            shared.decider.evolve(&mut awake.state, event);
+            shared.behaviour.evolve(&mut awake.state, event).await?;
         }
         awake.ledger.apply(&facts);
         awake.last_seq = appended.last.0;
@@ -249,25 +296,42 @@ impl<D: Decider> DurableAgent<D> {
         for (to, seq) in &to_send {
             self.deliver(turn, to, *seq);
         }
-        if !to_send.is_empty() && self.resend_at_ms.is_none() {
+        if self.resend_at_ms.is_none() && self.awake()?.ledger.outbox_len() > 0 {
             self.wait_for_settlement(turn);
         }
-        self.snapshot_if_due(turn.system().wall_ms());
+        self.snapshot_if_due(turn.system().wall_ms()).await;
         self.arm(turn);
         Ok(Committed::Written)
     }
 
     /// Sends one message of the outbox, if its receiver is there and has room. If not, it is sent again later.
-    fn deliver(&self, turn: &mut Turn<'_, Self>, to: &str, seq: u64) {
-        let Some(awake) = &self.awake else {
+    fn deliver(&mut self, turn: &mut Turn<'_, Self>, to: &str, seq: u64) {
+        let Some(awake) = &mut self.awake else {
             return;
         };
         let Some(payload) = awake.ledger.payload(to, seq) else {
             return;
         };
-        let payload: Arc<[u8]> = payload.into();
-        let from = turn.path().clone();
-        Self::tell(turn, to, Kind::Delivery { from, seq, payload });
+        let receiver = Path::new(to).ok();
+        let Some(receiver) = receiver.and_then(|path| turn.system().lookup(&path)) else {
+            return;
+        };
+        if let Some(durable) = receiver.typed() {
+            let payload: Arc<[u8]> = payload.into();
+            let from = turn.path().clone();
+            let delivery = DurableMessage(Kind::Delivery { from, seq, payload });
+            // What finds no room now is sent again.
+            drop(turn.try_send(&durable, delivery));
+        } else if awake.ledger.is_first_to(to, seq)
+            && let Some(mut message) = acl::read(payload)
+        {
+            // It is on record already, so it need not wait for the end of the turn. A volatile receiver settles by having room.
+            message.sender.get_or_insert_with(|| turn.aid());
+            if receiver.try_send_acl(message).is_ok() {
+                awake.ledger.settle(to, seq);
+                self.settled.insert(to.to_owned(), seq);
+            }
+        }
     }
 
     fn tell(turn: &mut Turn<'_, Self>, to: &str, kind: Kind) {
@@ -304,6 +368,14 @@ impl<D: Decider> DurableAgent<D> {
         for (to, seq) in due {
             self.deliver(turn, &to, seq);
         }
+        if self
+            .awake
+            .as_ref()
+            .is_none_or(|awake| awake.ledger.outbox_len() == 0)
+        {
+            self.resend_at_ms = None;
+            return;
+        }
         self.wait_for_settlement(turn);
         self.resend = (self.resend * 2).min(RESEND_MAX);
     }
@@ -331,40 +403,14 @@ impl<D: Decider> DurableAgent<D> {
         }
     }
 
-    fn snapshot_if_due(&mut self, now_ms: u64) {
+    async fn snapshot_if_due(&mut self, now_ms: u64) {
         let policy = self.shared.snapshots;
         let is_due = self
             .awake
             .as_ref()
             .is_some_and(|awake| awake.events >= policy.events || awake.bytes >= policy.bytes);
-        if is_due {
-            self.snapshot(now_ms);
-        }
-    }
-
-    /// Hands a snapshot to the journal; nobody waits for it. What it and the one before it replace may go.
-    fn snapshot(&mut self, now_ms: u64) {
-        let (shared, Some(stream)) = (self.shared.clone(), self.stream.clone()) else {
-            return;
-        };
-        let Some(awake) = &mut self.awake else {
-            return;
-        };
-        let before = awake.snapshot;
-        let Some(snapshot) = awake.take_snapshot(&stream, now_ms) else {
-            return;
-        };
-        let journal = shared.durability.journal();
-        // The journal takes these in order; a snapshot that fails only makes the next recovery longer.
-        drop(journal.save_snapshot(snapshot));
-        if let Some(before) = before {
-            if let Some(older) = before.checked_sub(1) {
-                drop(journal.delete_snapshots(&stream, Criteria::up_to(Seq(older))));
-            }
-            if shared.snapshots.compacts {
-                let (journal, durability) = (journal.clone(), shared.durability.clone());
-                durability.off_turn(move || drop(journal.truncate(&stream, Seq(before))));
-            }
+        if is_due && let (Some(stream), Some(awake)) = (&self.stream, &mut self.awake) {
+            snapshot(&self.shared, stream, awake, now_ms).await;
         }
     }
 
@@ -386,11 +432,13 @@ impl<D: Decider> DurableAgent<D> {
             .await
         {
             Ok((answer, committed)) => {
-                if let Some(reply) = reply {
-                    let done = match committed {
-                        Committed::Written => Done::Now(Box::new(answer) as Box<_>),
-                        Committed::Repeat(appended) => Done::Before(appended),
-                    };
+                let done = match (committed, answer) {
+                    (Committed::Repeat(appended), _) => Some(Done::Before(appended)),
+                    (Committed::Written, Some(answer)) => Some(Done::Now(Box::new(answer) as _)),
+                    // Only what came from a durable agent is answered by its outbox.
+                    (Committed::Written, None) => None,
+                };
+                if let (Some(reply), Some(done)) = (reply, done) {
                     turn.reply(reply, Ok(done));
                 }
                 Ok(())
@@ -431,8 +479,12 @@ impl<D: Decider> DurableAgent<D> {
                     ..Facts::default()
                 };
                 let name = format!("message {seq} of {from}");
-                let command = decode::<D::Command>(payload);
-                self.handle_once(turn, command, facts, &name, Some(from.clone()))
+                let (command, message) = self.read_delivery(turn, &from, payload);
+                let origin = Origin {
+                    from: from.clone(),
+                    message,
+                };
+                self.handle_once(turn, command, facts, &name, Some(origin))
                     .await?;
             }
             Turned::Again => {}
@@ -444,6 +496,26 @@ impl<D: Decider> DurableAgent<D> {
         Ok(())
     }
 
+    /// The command that a payload is, and the ACL message that it was, if it was one.
+    fn read_delivery(
+        &self,
+        turn: &Turn<'_, Self>,
+        from: &Path,
+        payload: &[u8],
+    ) -> (Option<D::Command>, Option<Arc<AclMessage>>) {
+        if !acl::is_one(payload) {
+            return (D::read_command(payload), None);
+        }
+        let Some(mut message) = acl::read(payload) else {
+            return (None, None);
+        };
+        if message.sender.is_none() {
+            message.sender = turn.system().lookup(from).map(|sender| sender.aid());
+        }
+        let message = Arc::new(message);
+        (self.shared.behaviour.acl_command(&message), Some(message))
+    }
+
     /// Handles what must be consumed in the end: if it has ended too many lives, or cannot be read, it is consumed unhandled.
     async fn handle_once(
         &mut self,
@@ -451,7 +523,7 @@ impl<D: Decider> DurableAgent<D> {
         command: Option<D::Command>,
         mut facts: Facts,
         name: &str,
-        from: Option<Path>,
+        origin: Option<Origin>,
     ) -> Result<(), Failure> {
         let key = (turn.path().clone(), name.to_owned());
         let shared = self.shared.clone();
@@ -463,7 +535,7 @@ impl<D: Decider> DurableAgent<D> {
         };
         match command {
             Some(command) if lives <= LIVES_PER_MESSAGE => {
-                self.run(turn, command, facts, None, Class::Durable, from)
+                self.run(turn, command, facts, None, Class::Durable, origin)
                     .await?;
             }
             unreadable_or_poison => {
@@ -492,7 +564,7 @@ impl<D: Decider> DurableAgent<D> {
                 .awake()?
                 .ledger
                 .due(now_ms)
-                .map(|(key, payload)| (key.to_owned(), decode::<D::Command>(payload)));
+                .map(|(key, payload)| (key.to_owned(), D::read_command(payload)));
             let Some((key, command)) = due else {
                 break;
             };
@@ -529,39 +601,63 @@ impl<D: Decider> DurableAgent<D> {
         }
     }
 
-    /// What is to be in the journal before this agent leaves memory.
-    fn leave(&mut self, now_ms: u64) -> Option<crate::journal::Receipt<Appended, AppendError>> {
-        let is_due = self
-            .awake
-            .as_ref()
-            .is_some_and(|awake| awake.events >= self.shared.snapshots.at_rest.max(1));
-        let mut receipt = None;
-        if let (Some(awake), Some(stream), false) =
+    /// What is to be in the journal before this agent leaves memory, besides a snapshot.
+    fn leave(&mut self) -> Option<crate::journal::Receipt<Appended, AppendError>> {
+        let (Some(awake), Some(stream), false) =
             (&self.awake, &self.stream, self.settled.is_empty())
-        {
-            let facts = Facts {
-                settled: std::mem::take(&mut self.settled).into_iter().collect(),
-                ..Facts::default()
-            };
-            if let Ok(bytes) = super::codec::encode(&facts) {
-                let append = Append {
-                    expected: Expected::Exact(Seq(awake.last_seq)),
-                    facts: bytes,
-                    wake_at_ms: awake.ledger.wake_after(&facts),
-                    epoch: self.shared.durability.epoch(),
-                    ..Append::new(stream.clone(), Vec::new())
-                };
-                receipt = Some(self.shared.durability.journal().append(append));
-            }
-        }
-        if is_due {
-            self.snapshot(now_ms);
-        }
-        receipt
+        else {
+            return None;
+        };
+        let facts = Facts {
+            settled: std::mem::take(&mut self.settled).into_iter().collect(),
+            ..Facts::default()
+        };
+        let append = Append {
+            expected: Expected::Exact(Seq(awake.last_seq)),
+            facts: super::codec::encode(&facts).ok()?,
+            wake_at_ms: awake.ledger.wake_after(&facts),
+            epoch: self.shared.durability.epoch(),
+            ..Append::new(stream.clone(), Vec::new())
+        };
+        Some(self.shared.durability.journal().append(append))
+    }
+
+    /// Whether it has changed enough for a snapshot before it leaves memory.
+    fn is_snapshot_due_at_rest(&self) -> bool {
+        let at_rest = self.shared.snapshots.at_rest.max(1);
+        self.awake
+            .as_ref()
+            .is_some_and(|awake| awake.events >= at_rest)
     }
 }
 
-impl<D: Decider> Agent for DurableAgent<D> {
+/// Hands a snapshot to the journal; nobody waits for it. What it and the one before it replace may go.
+async fn snapshot<D: DurableBehaviour>(
+    shared: &Shared<D>,
+    stream: &StreamName,
+    awake: &mut Awake<D>,
+    now_ms: u64,
+) {
+    let before = awake.snapshot;
+    let Some(snapshot) = awake.take_snapshot(&shared.behaviour, stream, now_ms).await else {
+        return;
+    };
+    let journal = shared.durability.journal();
+    // The journal takes these in order; a snapshot that fails only makes the next recovery longer.
+    drop(journal.save_snapshot(snapshot));
+    if let Some(before) = before {
+        if let Some(older) = before.checked_sub(1) {
+            drop(journal.delete_snapshots(stream, Criteria::up_to(Seq(older))));
+        }
+        if shared.snapshots.compacts {
+            let (journal, durability) = (journal.clone(), shared.durability.clone());
+            let stream = stream.clone();
+            durability.off_turn(false, move || drop(journal.truncate(&stream, Seq(before))));
+        }
+    }
+}
+
+impl<D: DurableBehaviour> Agent for DurableAgent<D> {
     type Message = DurableMessage;
 
     /// Looks at the stream's head only: a node may have a million of these. The rest is read with the first message.
@@ -608,6 +704,11 @@ impl<D: Decider> Agent for DurableAgent<D> {
                 Ok(())
             }
             Kind::Tick => self.tick(turn).await,
+            Kind::Aside(message) => {
+                let shared = self.shared.clone();
+                let state = &mut self.awake()?.state;
+                shared.behaviour.aside(state, message, turn).await
+            }
         }
     }
 
@@ -619,15 +720,21 @@ impl<D: Decider> Agent for DurableAgent<D> {
     ) -> Result<(), Failure> {
         self.last_ms = turn.system().wall_ms();
         let shared = self.shared.clone();
-        match shared.decider.acl_command(&message) {
+        match shared.behaviour.acl_command(&message) {
             Some(command) => {
                 self.wake(turn).await?;
                 let facts = Facts::default();
                 let done = self
                     .run(turn, command, facts, None, Class::Durable, None)
                     .await;
-                let (answer, _) = done?;
-                turn.answer(shared.decider.acl_answer(&message, answer));
+                if let (Some(answer), _) = done? {
+                    let answers = shared
+                        .behaviour
+                        .acl_answers(&message, answer, Asker::Volatile);
+                    for answer in answers {
+                        turn.answer(answer);
+                    }
+                }
             }
             None => match message.performative {
                 Performative::NotUnderstood | Performative::Failure => {}
@@ -639,12 +746,33 @@ impl<D: Decider> Agent for DurableAgent<D> {
 
     fn on_sleep(&mut self) {
         // Nobody waits for what this writes: what is read later is read behind it.
-        drop(self.leave(self.last_ms));
-        self.awake = None;
+        drop(self.leave());
+        let (is_due, now_ms) = (self.is_snapshot_due_at_rest(), self.last_ms);
+        if let (Some(mut awake), Some(stream), true) =
+            (self.awake.take(), self.stream.clone(), is_due)
+        {
+            let (shared, durability) = (self.shared.clone(), self.shared.durability.clone());
+            if D::BLOCKS {
+                durability.off_turn(true, move || {
+                    wait(snapshot(&shared, &stream, &mut awake, now_ms));
+                });
+            } else {
+                wait(snapshot(&shared, &stream, &mut awake, now_ms));
+            }
+        }
     }
 
-    async fn terminate(&mut self, _: &ExitReason) {
-        if let Some(receipt) = self.leave(self.last_ms) {
+    async fn terminate(&mut self, reason: &ExitReason) {
+        let receipt = self.leave();
+        if self.is_snapshot_due_at_rest()
+            && let (Some(stream), Some(awake)) = (&self.stream, &mut self.awake)
+        {
+            snapshot(&self.shared, stream, awake, self.last_ms).await;
+        }
+        if let Some(awake) = &mut self.awake {
+            self.shared.behaviour.stop(&mut awake.state, reason).await;
+        }
+        if let Some(receipt) = receipt {
             drop(receipt.await);
         }
     }

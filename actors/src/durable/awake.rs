@@ -1,22 +1,25 @@
 //! An awake durable agent's state, and how it is brought back from its stream.
 
-use super::codec::{Form, Stored, decode};
-use super::decider::Decider;
+use super::behaviour::{DurableBehaviour, Written};
+use super::codec::{Form, decode};
 use super::durability::RecoveryFailed;
 use super::facts::{Facts, Ledger};
+use super::wait::wait;
+use crate::agent::Failure;
 use crate::journal::record::Batch;
 use crate::journal::{
     Criteria, Journal, JournalError, Seq, Snapshot, SnapshotMeta, Start, StreamName,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The type of a snapshot's envelope, and the version of its form.
 const ENVELOPE: u32 = 1;
 
 /// What of an agent is in memory while it is awake.
-pub(super) struct Awake<D: Decider> {
-    pub(super) state: D::State,
+pub(super) struct Awake<B: DurableBehaviour> {
+    pub(super) state: B::State,
     pub(super) ledger: Ledger,
     pub(super) last_seq: u64,
     pub(super) last_batch: u64,
@@ -33,10 +36,10 @@ struct Envelope {
     state: Vec<u8>,
 }
 
-impl<D: Decider> Awake<D> {
-    fn new() -> Self {
+impl<B: DurableBehaviour> Awake<B> {
+    fn new(state: B::State) -> Self {
         Self {
-            state: D::State::default(),
+            state,
             ledger: Ledger::default(),
             last_seq: 0,
             last_batch: 0,
@@ -46,22 +49,35 @@ impl<D: Decider> Awake<D> {
         }
     }
 
-    /// Reads the stream from the newest readable snapshot on, up to an event if so wanted. May block.
+    fn begin(behaviour: &B, stream: &StreamName) -> Result<Self, RecoveryFailed> {
+        let begun = wait(behaviour.begin(stream));
+        begun
+            .map(Self::new)
+            .map_err(|cause| not_begun(stream, &cause))
+    }
+
+    /// Reads the stream from the newest readable snapshot on, up to an event if so wanted. May block. Stops between two batches
+    /// when it is called off.
     pub(super) fn recover(
-        decider: &D,
+        behaviour: &B,
         journal: &dyn Journal,
         stream: &StreamName,
         up_to: Option<Seq>,
+        is_called_off: &AtomicBool,
     ) -> Result<Self, RecoveryFailed> {
         let failed = |cause: JournalError| RecoveryFailed::Journal {
             stream: stream.clone(),
             cause,
         };
         let Some(head) = journal.head(stream).map_err(failed)? else {
-            return Ok(Self::new());
+            return Self::begin(behaviour, stream);
         };
         let limit = up_to.unwrap_or(Seq(u64::MAX));
-        let mut awake = Self::from_snapshot(journal, stream, limit).map_err(failed)?;
+        let restored = Self::from_snapshot(behaviour, journal, stream, limit)?;
+        let mut awake = match restored {
+            Some(awake) => awake,
+            None => Self::begin(behaviour, stream)?,
+        };
         if awake.last_batch < head.truncated_batch || awake.last_seq < head.truncated.0 {
             return Err(RecoveryFailed::NoSnapshot {
                 stream: stream.clone(),
@@ -72,10 +88,10 @@ impl<D: Decider> Awake<D> {
         let start = Start::AfterBatch(awake.last_batch);
         journal
             .replay(stream, start, &mut |batch| {
-                if batch.first_seq > limit.0 {
+                if batch.first_seq > limit.0 || is_called_off.load(Ordering::Relaxed) {
                     return ControlFlow::Break(());
                 }
-                match awake.read(decider, stream, batch, limit) {
+                match awake.read(behaviour, stream, batch, limit) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => {
                         undecodable = Some(error);
@@ -88,39 +104,47 @@ impl<D: Decider> Awake<D> {
     }
 
     fn from_snapshot(
+        behaviour: &B,
         journal: &dyn Journal,
         stream: &StreamName,
         limit: Seq,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<Option<Self>, RecoveryFailed> {
+        let failed = |cause: JournalError| RecoveryFailed::Journal {
+            stream: stream.clone(),
+            cause,
+        };
         let mut below = limit;
         // One that cannot be read is passed over: an older one, or the events, will do.
-        while let Some(snapshot) = journal.load_snapshot(stream, Criteria::up_to(below))? {
+        while let Some(snapshot) = journal
+            .load_snapshot(stream, Criteria::up_to(below))
+            .map_err(failed)?
+        {
             let meta = snapshot.meta;
             if meta.type_id == ENVELOPE
-                && meta.version == D::STATE_VERSION
+                && meta.version == B::STATE_VERSION
                 && let Some(envelope) = decode::<Envelope>(&snapshot.payload)
-                && let Some(state) = decode::<D::State>(&envelope.state)
+                && let Some(state) = wait(behaviour.restore(stream, &envelope.state))
+                    .map_err(|cause| not_begun(stream, &cause))?
             {
-                return Ok(Self {
-                    state,
+                return Ok(Some(Self {
                     ledger: envelope.ledger,
                     last_seq: meta.seq.0,
                     last_batch: meta.batch,
                     snapshot: Some(meta.seq.0),
-                    ..Self::new()
-                });
+                    ..Self::new(state)
+                }));
             }
             match meta.seq.0.checked_sub(1) {
                 Some(next) => below = Seq(next),
                 None => break,
             }
         }
-        Ok(Self::new())
+        Ok(None)
     }
 
     fn read(
         &mut self,
-        decider: &D,
+        behaviour: &B,
         stream: &StreamName,
         batch: &Batch<'_>,
         limit: Seq,
@@ -138,10 +162,12 @@ impl<D: Decider> Awake<D> {
                 type_id: event.type_id,
                 version: event.version,
             };
-            let events = D::Event::read(form, event.payload.0).map_err(|e| undecodable(seq, e))?;
-            for event in &events {
-                decider.evolve(&mut self.state, event);
-            }
+            let written = Written {
+                form,
+                meta: event.meta.0,
+                payload: event.payload.0,
+            };
+            wait(behaviour.replay(&mut self.state, written)).map_err(|e| undecodable(seq, e))?;
             self.last_seq = seq;
             self.bytes += event.payload.0.len() as u64;
             self.events += 1;
@@ -160,8 +186,13 @@ impl<D: Decider> Awake<D> {
     }
 
     /// A snapshot of it as it is.
-    pub(super) fn take_snapshot(&mut self, stream: &StreamName, now_ms: u64) -> Option<Snapshot> {
-        let state = super::codec::encode(&self.state).ok()?;
+    pub(super) async fn take_snapshot(
+        &mut self,
+        behaviour: &B,
+        stream: &StreamName,
+        now_ms: u64,
+    ) -> Option<Snapshot> {
+        let state = behaviour.save(&mut self.state).await?;
         let envelope = Envelope {
             ledger: self.ledger.clone(),
             state,
@@ -177,10 +208,17 @@ impl<D: Decider> Awake<D> {
                 batch: self.last_batch,
                 at_ms: now_ms,
                 type_id: ENVELOPE,
-                version: D::STATE_VERSION,
+                version: B::STATE_VERSION,
             },
             note: Vec::new(),
             payload,
         })
+    }
+}
+
+fn not_begun(stream: &StreamName, cause: &Failure) -> RecoveryFailed {
+    RecoveryFailed::NotBegun {
+        stream: stream.clone(),
+        cause: cause.to_string(),
     }
 }

@@ -30,6 +30,9 @@ pub enum CodecError {
     /// Upcasting does not come to an end.
     #[error("upcasting type {} version {} does not come to an end", .0.type_id, .0.version)]
     Circle(Form),
+    /// The agent's code does not take it.
+    #[error("the agent's code does not take it: {0}")]
+    Refused(String),
 }
 
 /// An event that can be stored and read back, in its present form and in every form that it ever had.

@@ -1,9 +1,12 @@
 //! What a developer writes: a decider.
 
+use super::acl;
+use super::behaviour::DurableBehaviour;
 use super::codec::{CodecError, Stored, encode};
 use super::facts::{Facts, Ledger, Outgoing, TimerFact};
 use crate::agent::Failure;
 use crate::journal::Tag;
+use crate::reference::AnyRef;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use swarm_protocols::{AclMessage, Path, Performative};
@@ -64,8 +67,12 @@ pub trait Decider: Send + Sync + Sized + 'static {
 }
 
 /// What a decision is made of: buffered, and written in one append.
-pub struct Decision<'a, D: Decider> {
+pub struct Decision<'a, D: DurableBehaviour> {
     pub(super) events: Vec<D::Event>,
+    /// Messages that are sent once it is committed, and not kept.
+    pub(super) told: Vec<(AnyRef, AclMessage)>,
+    /// The last batch of its stream.
+    pub(super) last_batch: u64,
     pub(super) facts: Facts,
     pub(super) ledger: &'a Ledger,
     pub(super) failed: Option<Overrun>,
@@ -83,12 +90,15 @@ pub enum Overrun {
     /// Too many timers.
     #[error("a durable agent has at most {TIMERS_PER_DURABLE_MAX} timers")]
     Timers,
+    /// A command whose bytes would be taken for an ACL message.
+    #[error("the command cannot be told from an ACL message")]
+    Ambiguous,
     /// What is to be sent cannot be made bytes of.
     #[error(transparent)]
     Codec(CodecError),
 }
 
-impl<D: Decider> Decision<'_, D> {
+impl<D: DurableBehaviour> Decision<'_, D> {
     /// Records an event.
     pub fn record(&mut self, event: D::Event) {
         self.events.push(event);
@@ -100,8 +110,28 @@ impl<D: Decider> Decision<'_, D> {
         self.send_bytes(to, encode(command));
     }
 
+    /// Sends an ACL message, as [`Decision::send`] sends a command: a durable agent applies it exactly once, whatever its
+    /// commands are. A volatile one gets it at least once: it is sent again after a crash of the node unless it was on record that
+    /// the mailbox had taken it.
+    pub fn send_acl(&mut self, to: &Path, message: &AclMessage) {
+        self.put(to, acl::write(message));
+    }
+
+    /// Sends an ACL message to any agent when the turn is committed, at most once: a crash right then may lose it.
+    pub fn tell_acl(&mut self, to: AnyRef, message: AclMessage) {
+        self.told.push((to, message));
+    }
+
     /// The same with the command as bytes.
     pub(crate) fn send_bytes(&mut self, to: &Path, payload: Result<Vec<u8>, CodecError>) {
+        if payload.as_ref().is_ok_and(|payload| acl::is_one(payload)) {
+            self.failed = Some(Overrun::Ambiguous);
+            return;
+        }
+        self.put(to, payload);
+    }
+
+    fn put(&mut self, to: &Path, payload: Result<Vec<u8>, CodecError>) {
         match payload {
             Ok(payload) => {
                 let pending = self.facts.sent.len() + self.ledger.outbox_len();
@@ -122,7 +152,7 @@ impl<D: Decider> Decision<'_, D> {
     /// Gives this agent `command` at that time (milliseconds since 1970), whatever crashes until then. A timer of the same key
     /// is replaced.
     pub fn schedule(&mut self, key: &str, at_ms: u64, command: &D::Command) {
-        match encode(command) {
+        match D::write_command(command) {
             Ok(payload) => {
                 if self.facts.timers.len() + self.ledger.timers_len() >= TIMERS_PER_DURABLE_MAX {
                     self.failed = Some(Overrun::Timers);
@@ -142,6 +172,18 @@ impl<D: Decider> Decision<'_, D> {
             key: key.to_owned(),
             set: None,
         });
+    }
+
+    /// How many timers the agent had when the turn began.
+    #[must_use]
+    pub fn timers(&self) -> usize {
+        self.ledger.timers_len()
+    }
+
+    /// A number that no other turn of this agent that wrote anything has, and that rises from turn to turn.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.last_batch + 1
     }
 
     /// When the turn began, in milliseconds since 1970: the only time that a decision may go by.

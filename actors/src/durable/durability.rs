@@ -55,6 +55,14 @@ pub enum RecoveryFailed {
         /// Up to where.
         seq: Seq,
     },
+    /// The agent's code did not begin, as it might at another time.
+    #[error("the code of stream {stream} does not begin: {cause}")]
+    NotBegun {
+        /// Which stream.
+        stream: StreamName,
+        /// Why.
+        cause: String,
+    },
     /// It took too long.
     #[error("stream {stream} was not read within {within:?}")]
     Timeout {
@@ -73,7 +81,7 @@ impl RecoveryFailed {
         match self {
             Self::Undecodable { .. } | Self::NoSnapshot { .. } => true,
             Self::Journal { cause, .. } => matches!(cause, JournalError::Damaged(_)),
-            Self::Timeout { .. } => false,
+            Self::NotBegun { .. } | Self::Timeout { .. } => false,
         }
     }
 }
@@ -125,8 +133,8 @@ impl Durability {
     }
 
     /// Does what may block where nobody waits for it.
-    pub(super) fn off_turn(&self, work: impl FnOnce() + Send + 'static) {
-        if self.0.reads_block {
+    pub(super) fn off_turn(&self, blocks: bool, work: impl FnOnce() + Send + 'static) {
+        if self.0.reads_block || blocks {
             drop(tokio::task::spawn_blocking(work));
         } else {
             work();
@@ -137,6 +145,7 @@ impl Durability {
     pub(super) async fn recover<T: Send + 'static>(
         &self,
         stream: &StreamName,
+        blocks: bool,
         read: impl FnOnce(&dyn Journal) -> Result<T, RecoveryFailed> + Send + 'static,
     ) -> Result<T, RecoveryFailed> {
         let within = self.0.recovery_within;
@@ -147,7 +156,7 @@ impl Durability {
         let work = async {
             // The semaphore is never closed.
             let _permit = self.0.recoveries.acquire().await;
-            if !self.0.reads_block {
+            if !self.0.reads_block && !blocks {
                 return read(&*self.0.journal);
             }
             let journal = self.0.journal.clone();

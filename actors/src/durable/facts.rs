@@ -132,6 +132,12 @@ impl Ledger {
         self.timers.len()
     }
 
+    /// Whether nothing that was sent to that receiver before waits still.
+    pub(crate) fn is_first_to(&self, to: &str, seq: u64) -> bool {
+        let before = (to.to_owned(), 0)..(to.to_owned(), seq);
+        self.outbox.range(before).next().is_none()
+    }
+
     pub(crate) fn payload(&self, to: &str, seq: u64) -> Option<&[u8]> {
         self.outbox.get(&(to.to_owned(), seq)).map(Vec::as_slice)
     }

@@ -1,9 +1,10 @@
 //! Time travel: what a durable agent's state was.
 
 use super::awake::Awake;
-use super::decider::Decider;
+use super::behaviour::DurableBehaviour;
 use super::durability::RecoveryFailed;
 use crate::journal::{Journal, Seq, StreamName};
+use std::sync::atomic::AtomicBool;
 
 /// A state of the past.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +20,13 @@ pub struct StateAt<S> {
 ///
 /// # Errors
 /// [`RecoveryFailed`].
-pub fn state_at<D: Decider>(
-    decider: &D,
+pub fn state_at<B: DurableBehaviour>(
+    behaviour: &B,
     journal: &dyn Journal,
     stream: &StreamName,
     seq: Option<Seq>,
-) -> Result<StateAt<D::State>, RecoveryFailed> {
-    let awake = Awake::recover(decider, journal, stream, seq)?;
+) -> Result<StateAt<B::State>, RecoveryFailed> {
+    let awake = Awake::recover(behaviour, journal, stream, seq, &AtomicBool::new(false))?;
     Ok(StateAt {
         seq: Seq(awake.last_seq),
         state: awake.state,

@@ -56,8 +56,10 @@
 //! # }
 //! ```
 
+mod acl;
 mod agent;
 mod awake;
+mod behaviour;
 mod codec;
 mod decider;
 mod durability;
@@ -65,12 +67,15 @@ mod facts;
 mod history;
 mod reference;
 mod spec;
+mod wait;
 
 pub use agent::DurableAgent;
+pub use behaviour::{Asker, DurableBehaviour, Written};
 pub use codec::{CodecError, Form, Stored, UPCASTS_MAX};
 pub(crate) use codec::{decode, encode};
 pub use decider::{Decider, Decision, OUTBOX_MAX, Overrun, TIMERS_PER_DURABLE_MAX};
 pub use durability::{Durability, RECOVERIES_AT_ONCE_DEFAULT, RecoveryFailed};
 pub use history::{StateAt, state_at};
-pub use reference::{Command, CommandError, Done, DurableMessage, DurableRef};
+pub use reference::{Command, CommandError, Done, DurableMessage, DurableRef, aside};
 pub use spec::{DurableSpec, SnapshotPolicy};
+pub use wait::wait;

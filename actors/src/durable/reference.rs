@@ -1,6 +1,6 @@
 //! What durable agents are sent, and the handle that sends it.
 
-use super::decider::Decider;
+use super::behaviour::DurableBehaviour;
 use crate::agent::Message;
 use crate::ask::{AskError, ReplyTo};
 use crate::journal::{AppendError, Appended, Class, CommandId};
@@ -32,6 +32,8 @@ pub(super) enum Kind {
     },
     /// A timer is due, or something is to be sent again.
     Tick,
+    /// For the agent's code.
+    Aside(Box<dyn Any + Send>),
 }
 
 pub(super) struct Letter {
@@ -78,6 +80,20 @@ pub enum CommandError {
     WrongType,
 }
 
+/// Tells the code of a durable agent something that is no command: nothing of it is written, and nothing of it is sent again. What
+/// `make` makes of the place for the answer comes to [`DurableBehaviour::aside`].
+///
+/// # Errors
+/// [`AskError`]. Code that does not know such a message drops it, which is `NoReply`.
+pub async fn aside<T: Send + 'static, M: Send + 'static>(
+    agent: &AgentRef<DurableMessage>,
+    make: impl FnOnce(ReplyTo<T>) -> M,
+    within: Duration,
+) -> Result<T, AskError> {
+    let message = |reply| DurableMessage(Kind::Aside(Box::new(make(reply))));
+    agent.ask(message, within).await
+}
+
 /// A durable agent that can be sent commands of `D`'s type.
 pub struct DurableRef<D> {
     agent: AgentRef<DurableMessage>,
@@ -99,7 +115,7 @@ impl<D> DurableRef<D> {
     }
 }
 
-impl<D: Decider> DurableRef<D> {
+impl<D: DurableBehaviour> DurableRef<D> {
     /// The durable agent at a path. Whether its commands are of `D`'s type shows when the first is sent.
     #[must_use]
     pub fn find(system: &System, path: &Path) -> Option<Self> {

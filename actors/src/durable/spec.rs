@@ -1,7 +1,7 @@
 //! What a durable agent is to be.
 
 use super::agent::{DurableAgent, Shared};
-use super::decider::Decider;
+use super::behaviour::DurableBehaviour;
 use super::durability::Durability;
 use super::reference::DurableRef;
 use crate::spec::AgentSpec;
@@ -40,11 +40,11 @@ impl Default for SnapshotPolicy {
 const SLEEP_AFTER_DEFAULT: Duration = Duration::from_secs(60);
 
 /// A spec for one durable agent, or for several that differ in id only.
-pub struct DurableSpec<D: Decider> {
+pub struct DurableSpec<D: DurableBehaviour> {
     spec: AgentSpec<DurableAgent<D>>,
 }
 
-impl<D: Decider> DurableSpec<D> {
+impl<D: DurableBehaviour> DurableSpec<D> {
     /// An agent called `id` below its supervisor, whose stream has its path as name. It leaves memory after a minute without a
     /// message. When its journal cannot be read at the moment it is restarted after 100 ms, then later and later, up to 30 s.
     ///
@@ -101,7 +101,7 @@ impl TestSystem {
     ///
     /// # Errors
     /// As [`TestSystem::spawn`].
-    pub async fn spawn_durable<D: Decider>(
+    pub async fn spawn_durable<D: DurableBehaviour>(
         &self,
         spec: DurableSpec<D>,
     ) -> Result<DurableRef<D>, CallError> {

@@ -1,5 +1,6 @@
 //! Durable agents: what they are promised.
 
 mod account;
+mod acl;
 mod model;
 mod promises;
