@@ -1,6 +1,7 @@
 //! Write an agent in Rust that runs as a WebAssembly component under Swarm.
 //!
-//! Implement [`Agent`], name the type in [`export_agent!`], build for `wasm32-unknown-unknown`. What the agent may ask of its
+//! Implement [`Agent`] (or [`DurableAgent`], whose state is what its events made of it), name the type in [`export_agent!`] (or
+//! [`export_durable_agent!`]), build for `wasm32-unknown-unknown`. What the agent may ask of its
 //! host stands in [`messaging`], [`state`], [`timers`], [`clock`], [`random`], [`log`] and [`tools`]; what it does not call is
 //! not imported, and what it imports its manifest must grant. [`testkit`] runs the same agent natively, without a host.
 //!
@@ -30,12 +31,14 @@
 mod agent;
 #[doc(hidden)]
 pub mod bindings;
+mod durable;
 mod host;
 mod message;
 pub mod testkit;
 
 pub use agent::Agent;
 pub use bindings::swarm::agent::types::{
-    Aid, Error, Message, Performative as Act, Resolver, SavedState,
+    Aid, Error, Event, Message, Performative as Act, Resolver, SavedState,
 };
+pub use durable::DurableAgent;
 pub use host::{clock, log, messaging, random, state, timers, tools};

@@ -3,7 +3,7 @@
 //! Each turn's effects are collected and handed back. As in the real host, a turn that fails has none.
 
 use crate::messaging::Recipient;
-use crate::{Agent, Message, SavedState};
+use crate::{Agent, DurableAgent, Event, Message, SavedState};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -38,6 +38,8 @@ struct World {
     now_ms: u64,
     random: u64,
     timers: u64,
+    /// What runs is no turn, so nothing may be asked for.
+    is_still: bool,
     answers_of_tools: VecDeque<Result<String, crate::Error>>,
 }
 
@@ -124,6 +126,158 @@ impl<A: Agent> Bench<A> {
     }
 }
 
+/// What a turn of a durable agent came to.
+#[derive(Clone, Debug, Default)]
+pub struct DurableTurn {
+    /// The events that it decided. They are written and applied.
+    pub events: Vec<Event>,
+    /// What it asked for besides.
+    pub told: Told,
+}
+
+/// A durable agent on the bench, with a journal.
+pub struct DurableBench<A> {
+    agent: A,
+    journal: Vec<Event>,
+    /// The last snapshot, and how many events are in it.
+    snapshot: Option<(usize, SavedState)>,
+}
+
+impl<A: DurableAgent> DurableBench<A> {
+    /// Starts an agent in a world of its own: an empty journal, the time 0, a fixed seed. One bench per thread.
+    ///
+    /// # Errors
+    /// What `on_start` says.
+    pub fn start(config: &str) -> Result<Self, String> {
+        Self::replay(config, Vec::new())
+    }
+
+    /// Starts an agent on what another one has written.
+    ///
+    /// # Errors
+    /// What `on_start` or `apply` say.
+    pub fn replay(config: &str, journal: Vec<Event>) -> Result<Self, String> {
+        WORLD.set(World {
+            random: 1,
+            ..World::default()
+        });
+        Self::begin(config, journal, None)
+    }
+
+    fn begin(
+        config: &str,
+        journal: Vec<Event>,
+        snapshot: Option<(usize, SavedState)>,
+    ) -> Result<Self, String> {
+        let mut agent = still(|| A::on_start(config))?;
+        let mut from = 0;
+        if let Some((events, state)) = &snapshot {
+            still(|| agent.restore(state.clone()))?;
+            from = *events;
+        }
+        for event in &journal[from..] {
+            still(|| agent.apply(event.clone()))?;
+        }
+        Ok(Self {
+            agent,
+            journal,
+            snapshot,
+        })
+    }
+
+    /// Hands it a message; what it decides is written and applied.
+    ///
+    /// # Errors
+    /// What `on_message` says, and nothing has happened then; or `apply`.
+    pub fn tell(&mut self, message: Message) -> Result<DurableTurn, String> {
+        let decided = turn(|| self.agent.on_message(message));
+        self.commit(decided)
+    }
+
+    /// Fires a timer.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell).
+    pub fn fire(&mut self, timer: u64, tag: u64) -> Result<DurableTurn, String> {
+        let decided = turn(|| self.agent.on_timer(timer, tag));
+        self.commit(decided)
+    }
+
+    fn commit(&mut self, decided: Result<(Vec<Event>, Told), String>) -> Result<DurableTurn, String> {
+        let (events, told) = decided?;
+        for event in &events {
+            self.journal.push(event.clone());
+            still(|| self.agent.apply(event.clone()))?;
+        }
+        Ok(DurableTurn { events, told })
+    }
+
+    /// Takes a snapshot, as the host does from time to time.
+    ///
+    /// # Errors
+    /// What `snapshot` says.
+    pub fn save(&mut self) -> Result<SavedState, String> {
+        let state = still(|| self.agent.snapshot())?;
+        self.snapshot = Some((self.journal.len(), state.clone()));
+        Ok(state)
+    }
+
+    /// Ends its life as after a crash and begins the next: from the last snapshot, if there is one, and the events behind it.
+    ///
+    /// # Errors
+    /// What `on_start`, `restore` or `apply` say.
+    pub fn crash(&mut self, config: &str) -> Result<(), String> {
+        let journal = std::mem::take(&mut self.journal);
+        *self = Self::begin(config, journal, self.snapshot.take())?;
+        Ok(())
+    }
+
+    /// All that was written.
+    #[must_use]
+    pub fn journal(&self) -> &[Event] {
+        &self.journal
+    }
+
+    /// The agent.
+    #[must_use]
+    pub fn agent(&self) -> &A {
+        &self.agent
+    }
+
+    /// Sets the time.
+    pub fn set_now(&mut self, now_ms: u64) {
+        WORLD.with_borrow_mut(|world| world.now_ms = now_ms);
+    }
+}
+
+/// Calls what is no turn: as in the real host, it may ask for nothing, and find nothing out.
+fn still<T>(call: impl FnOnce() -> T) -> T {
+    WORLD.with_borrow_mut(|world| world.is_still = true);
+    let value = call();
+    WORLD.with_borrow_mut(|world| world.is_still = false);
+    value
+}
+
+/// Whether this is a turn.
+///
+/// # Errors
+/// As in the real host, if it is not.
+#[cfg(not(target_arch = "wasm32"))]
+fn in_a_turn() -> Result<(), crate::Error> {
+    WORLD.with_borrow(|world| match world.is_still {
+        true => Err(crate::Error::Denied),
+        false => Ok(()),
+    })
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn must_be_a_turn() {
+    assert!(
+        in_a_turn().is_ok(),
+        "a durable agent asked for its name, the time or a random number outside of on_message and on_timer"
+    );
+}
+
 /// The other side of the imports.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod host {
@@ -135,13 +289,16 @@ pub(crate) mod host {
         use crate::{Aid, Error, Message};
 
         pub(crate) fn me() -> Aid {
+            super::super::must_be_a_turn();
             Aid::named("agent@bench")
         }
         pub(crate) fn send(to: &Recipient, message: &Message) -> Result<(), Error> {
+            super::super::in_a_turn()?;
             WORLD.with_borrow_mut(|world| world.told.sent.push((to.clone(), message.clone())));
             Ok(())
         }
         pub(crate) fn answer(message: &Message) -> Result<(), Error> {
+            super::super::in_a_turn()?;
             WORLD.with_borrow_mut(|world| world.told.answers.push(message.clone()));
             Ok(())
         }
@@ -179,24 +336,29 @@ pub(crate) mod host {
             })
         }
         pub(crate) fn after(milliseconds: u64, tag: u64) -> Result<u64, Error> {
+            super::super::in_a_turn()?;
             Ok(set(milliseconds, tag, false))
         }
         pub(crate) fn every(milliseconds: u64, tag: u64) -> Result<u64, Error> {
+            super::super::in_a_turn()?;
             Ok(set(milliseconds, tag, true))
         }
         pub(crate) fn cancel(timer: u64) {
+            super::super::must_be_a_turn();
             WORLD.with_borrow_mut(|world| world.told.cancelled.push(timer));
         }
     }
 
     pub(crate) mod clock {
         pub(crate) fn now() -> u64 {
+            super::super::must_be_a_turn();
             super::WORLD.with_borrow(|world| world.now_ms)
         }
     }
 
     pub(crate) mod random {
         pub(crate) fn next() -> u64 {
+            super::super::must_be_a_turn();
             super::WORLD.with_borrow_mut(|world| {
                 world.random = world.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
                 let mut z = world.random;

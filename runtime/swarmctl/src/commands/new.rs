@@ -18,7 +18,7 @@ macro_rules! guest {
     };
 }
 
-const RUST: [Template; 14] = [
+const RUST: [Template; 15] = [
     (
         "Cargo.toml",
         include_str!("../../templates/rust/Cargo.toml"),
@@ -42,6 +42,7 @@ const RUST: [Template; 14] = [
     ("swarm-guest/src/lib.rs", guest!("src/lib.rs")),
     ("swarm-guest/src/agent.rs", guest!("src/agent.rs")),
     ("swarm-guest/src/bindings.rs", guest!("src/bindings.rs")),
+    ("swarm-guest/src/durable.rs", guest!("src/durable.rs")),
     ("swarm-guest/src/host.rs", guest!("src/host.rs")),
     ("swarm-guest/src/message.rs", guest!("src/message.rs")),
     ("swarm-guest/src/testkit.rs", guest!("src/testkit.rs")),
