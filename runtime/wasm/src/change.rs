@@ -1,6 +1,7 @@
 //! What an agent does when its code is changed, kept, taken back, or followed by a shadow.
 
 use crate::agent::{GuestAgent, ended, moment};
+use crate::bindings::Volatile;
 use crate::host::Component;
 use crate::life::{Life, Moment};
 use crate::shadow::{Entry, Shadow};
@@ -93,7 +94,7 @@ impl GuestAgent {
         let (timers, timer_last) = (old.sandbox().timers, old.sandbox().timer_last);
         let from = old.component().inspection().digest;
         let seat = self.seat(turn);
-        let mut new = match Life::begin(component, seat, moment(turn)).await {
+        let mut new = match Life::<Volatile>::begin(component, seat, moment(turn)).await {
             Ok(new) => new,
             Err(reason) => return Ok(Err(UpgradeError::Start(reason))),
         };
@@ -260,7 +261,7 @@ impl GuestAgent {
             }
         };
         let seat = self.seat(turn);
-        let mut life = match Life::begin(component, seat, moment(turn)).await {
+        let mut life = match Life::<Volatile>::begin(component, seat, moment(turn)).await {
             Ok(life) => life,
             Err(reason) => return Ok(Err(UpgradeError::Start(reason))),
         };

@@ -1,6 +1,7 @@
 //! The host of one node's guests: engines, compiled components, and the way from a file to an agent.
 
 use crate::bindings::VolatilePre;
+use crate::bindings::durable::DurablePre;
 use crate::cache::{Cache, CacheKey};
 use crate::capacity::{Capacity, TooManyAgents};
 use crate::class::Class;
@@ -8,7 +9,7 @@ use crate::compile::{CompileError, Isolation};
 use crate::digest::Digest;
 use crate::engine::AgentEngine;
 use crate::grants::{Excess, Grants};
-use crate::inspect::{self, Inspection, InvalidComponent, World};
+use crate::inspect::{self, Import, Inspection, InvalidComponent, World};
 use crate::limits::Limits;
 use crate::sandbox::Sandbox;
 use crate::store::{self, Kept, STORE_BYTES_MAX, STORED_MAX};
@@ -61,7 +62,13 @@ pub struct Component(Arc<Loaded>);
 struct Loaded {
     inspection: Inspection,
     engine: Arc<AgentEngine>,
-    pre: VolatilePre<Sandbox>,
+    pre: Pre,
+}
+
+/// A component that is linked with the contract of its world.
+pub(crate) enum Pre {
+    Volatile(VolatilePre<Sandbox>),
+    Durable(DurablePre<Sandbox>),
 }
 
 /// Why a component is not run. Nothing was started.
@@ -79,9 +86,11 @@ pub enum LoadError {
     /// Its imports or exports have other types than the contract.
     #[error("it does not fit the contract: {0}")]
     Types(String),
-    /// It is a durable agent, which this host cannot run yet.
-    #[error("it is a durable agent ({}); this host runs volatile ones only", World::Durable.as_str())]
-    Durable,
+    /// It is a durable agent and imports what only volatile agents have.
+    #[error(
+        "it is a durable agent, and none of those has {0}: what it keeps is events, and a tool's answer cannot be waited for"
+    )]
+    NotDurable(String),
     /// It begins with more memory than it is granted.
     #[error("it begins with {needs} bytes of memory, it is granted {granted}")]
     Memory {
@@ -293,7 +302,7 @@ impl Host {
                 component
             }
         };
-        let pre = link(&engine.engine, &component)
+        let pre = link(&engine.engine, &component, inspection.world)
             .map_err(|error| LoadError::Types(printable(&format!("{error:#}"))))?;
         Ok(Component(Arc::new(Loaded {
             inspection,
@@ -352,7 +361,10 @@ fn check(
 ) -> Result<(), LoadError> {
     grants.check(inspection)?;
     if inspection.world == World::Durable {
-        return Err(LoadError::Durable);
+        let volatile = |import: &&Import| matches!(import.capability(), Some("state" | "tools"));
+        if let Some(import) = inspection.imports.iter().find(volatile) {
+            return Err(LoadError::NotDurable(import.name.clone()));
+        }
     }
     if limits.memory > class.memory_max() {
         return Err(LoadError::ClassMemory {
@@ -387,14 +399,16 @@ fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<component::
 }
 
 /// Links a component with the contract; what else it imports traps when it is called. Whether it may import that, its grants say.
-fn link(
-    engine: &Engine,
-    component: &component::Component,
-) -> wasmtime::Result<VolatilePre<Sandbox>> {
+fn link(engine: &Engine, component: &component::Component, world: World) -> wasmtime::Result<Pre> {
     let mut linker = Linker::<Sandbox>::new(engine);
+    // A durable agent imports some of what a volatile one may.
     crate::bindings::Volatile::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox)?;
     linker.define_unknown_imports_as_traps(component)?;
-    VolatilePre::new(linker.instantiate_pre(component)?)
+    let linked = linker.instantiate_pre(component)?;
+    Ok(match world {
+        World::Volatile => Pre::Volatile(VolatilePre::new(linked)?),
+        World::Durable => Pre::Durable(DurablePre::new(linked)?),
+    })
 }
 
 impl Component {
@@ -414,7 +428,7 @@ impl Component {
         &self.0.engine
     }
 
-    pub(crate) fn pre(&self) -> &VolatilePre<Sandbox> {
+    pub(crate) fn pre(&self) -> &Pre {
         &self.0.pre
     }
 }

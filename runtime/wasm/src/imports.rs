@@ -21,10 +21,14 @@ impl types::Host for Sandbox {}
 
 impl messaging::Host for Sandbox {
     fn me(&mut self) -> Result<Aid> {
+        self.in_a_turn()?;
         Ok(convert::aid_to_guest(&self.aid))
     }
 
     fn send(&mut self, to: Recipient, message: Message) -> Result<Result<(), Error>> {
+        if self.is_still {
+            return self.refuse(Limit::SendRate, Error::Denied);
+        }
         let targets = match self.targets(&to) {
             Ok(targets) => targets,
             Err(error) => return self.refuse(Limit::SendRate, error),
@@ -207,6 +211,7 @@ impl timers::Host for Sandbox {
     }
 
     fn cancel(&mut self, timer: u64) -> Result<()> {
+        self.in_a_turn()?;
         // Each id is cancelled at most once, so a loop of these fills nothing.
         let cancelled = |effect: &Effect| matches!(effect, Effect::Cancel(id) if *id == timer);
         if timer <= self.timer_last && !self.turn.effects.iter().any(cancelled) {
@@ -226,6 +231,9 @@ impl Sandbox {
         tag: u64,
         repeats: bool,
     ) -> Result<Result<u64, Error>> {
+        if self.is_still {
+            return self.refuse(Limit::Timers, Error::Denied);
+        }
         if milliseconds > TIMER_MS_MAX {
             let error = Error::Invalid("a timer is set to a year at most".to_owned());
             return self.refuse(Limit::Timers, error);
@@ -248,16 +256,19 @@ impl Sandbox {
 
 impl clock::Host for Sandbox {
     fn now(&mut self) -> Result<u64> {
+        self.in_a_turn()?;
         Ok(self.turn.now_ms)
     }
 }
 
 impl random::Host for Sandbox {
     fn next(&mut self) -> Result<u64> {
+        self.in_a_turn()?;
         Ok(self.random())
     }
 
     fn bytes(&mut self, count: u32) -> Result<Vec<u8>> {
+        self.in_a_turn()?;
         let count = count.min(RANDOM_BYTES_MAX) as usize;
         let mut bytes = Vec::with_capacity(count + 8);
         while bytes.len() < count {
@@ -274,7 +285,7 @@ impl log::Host for Sandbox {
         if !self.takes_log(text.len() as u64 + 64) {
             return self.refuse(Limit::LogVolume, Error::Overloaded);
         }
-        if self.replayed.is_some() {
+        if self.is_silent || self.replayed.is_some() {
             return Ok(Ok(()));
         }
         let (path, text) = (&self.path, text.escape_debug());

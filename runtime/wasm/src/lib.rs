@@ -18,6 +18,7 @@ mod compile;
 mod convert;
 pub mod deployment;
 mod digest;
+pub mod durable;
 mod engine;
 mod grants;
 mod host;

@@ -52,6 +52,11 @@ pub(crate) struct Sandbox {
     pub(crate) records_tools: bool,
     /// Of a shadow: what tools have answered to the code that it follows. A shadow calls none itself and logs nothing.
     pub(crate) replayed: Option<VecDeque<ToolCall>>,
+    /// Whether this is no turn, so that nothing may be asked for and nothing found out: a durable agent's state must come from
+    /// its events alone.
+    pub(crate) is_still: bool,
+    /// Whether what is logged goes nowhere: at a replay it was said before.
+    pub(crate) is_silent: bool,
     /// How many timers are set; the agent keeps it.
     pub(crate) timers: u32,
     pub(crate) timer_last: u64,
@@ -151,6 +156,8 @@ impl Sandbox {
             turn: TurnState::default(),
             records_tools: false,
             replayed: None,
+            is_still: false,
+            is_silent: false,
             timers: 0,
             timer_last: 0,
             engine,
@@ -214,6 +221,16 @@ impl Sandbox {
             return Err(Breach(limit).into());
         }
         Ok(Err(error))
+    }
+
+    /// An error that ends the life unless this is a turn. For imports that cannot say no.
+    pub(crate) fn in_a_turn(&self) -> wasmtime::Result<()> {
+        if self.is_still {
+            return Err(wasmtime::Error::msg(
+                "a durable agent asked for its name, the time or a random number outside of on-message and on-timer",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether so many messages more may go out.

@@ -12,7 +12,8 @@ use crate::life::Life;
 use crate::trial::Trial;
 use std::sync::Arc;
 use std::time::Duration;
-use swarm_actors::{AnyRef, ReplyTo};
+use swarm_actors::durable::{DurableMessage, aside};
+use swarm_actors::{AnyRef, AskError, ReplyTo};
 use swarm_protocols::{ExitReason, Path};
 
 /// How many turns new code is on probation unless the upgrade says otherwise.
@@ -131,21 +132,24 @@ pub(crate) async fn upgrade_held(
     trial: Option<Arc<Trial>>,
     within: Duration,
 ) -> Result<Upgraded, UpgradeError> {
-    let Some(typed) = agent.typed::<GuestMessage>() else {
-        return Err(UpgradeError::NotWasm(agent.path().clone()));
+    let order = |reply| Order {
+        component,
+        probation,
+        trial,
+        reply,
     };
-    let order = |reply| {
-        GuestMessage::Upgrade(Box::new(Order {
-            component,
-            probation,
-            trial,
-            reply,
-        }))
+    let asked = match (
+        agent.typed::<GuestMessage>(),
+        agent.typed::<DurableMessage>(),
+    ) {
+        (Some(volatile), _) => {
+            let order = |reply| GuestMessage::Upgrade(Box::new(order(reply)));
+            volatile.ask(order, within).await
+        }
+        (None, Some(durable)) => aside(&durable, order, within).await,
+        (None, None) => return Err(UpgradeError::NotWasm(agent.path().clone())),
     };
-    match typed.ask(order, within).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(UpgradeError::NoAnswer(error.to_string())),
-    }
+    answered(agent, asked)
 }
 
 /// Tells an agent what becomes of its new code.
@@ -154,12 +158,29 @@ pub(crate) async fn settle(
     verdict: Verdict,
     within: Duration,
 ) -> Result<(), UpgradeError> {
-    let Some(typed) = agent.typed::<GuestMessage>() else {
-        return Err(UpgradeError::NotWasm(agent.path().clone()));
+    let settlement = |reply| Settlement { verdict, reply };
+    let asked = match (
+        agent.typed::<GuestMessage>(),
+        agent.typed::<DurableMessage>(),
+    ) {
+        (Some(volatile), _) => {
+            let settlement = |reply| GuestMessage::Settle(Box::new(settlement(reply)));
+            volatile.ask(settlement, within).await
+        }
+        (None, Some(durable)) => aside(&durable, settlement, within).await,
+        (None, None) => return Err(UpgradeError::NotWasm(agent.path().clone())),
     };
-    let settlement = |reply| GuestMessage::Settle(Box::new(Settlement { verdict, reply }));
-    match typed.ask(settlement, within).await {
+    answered(agent, asked)
+}
+
+fn answered<T>(
+    agent: &AnyRef,
+    asked: Result<Result<T, UpgradeError>, AskError>,
+) -> Result<T, UpgradeError> {
+    match asked {
         Ok(outcome) => outcome,
+        // A durable agent that is no guest.
+        Err(AskError::NoReply) => Err(UpgradeError::NotWasm(agent.path().clone())),
         Err(error) => Err(UpgradeError::NoAnswer(error.to_string())),
     }
 }
