@@ -5,7 +5,7 @@ use super::build::{build, root_of};
 use super::declared::{Declared, DeclaredAgent, DeclaredChild, DeclaredSupervisor};
 use super::place;
 use super::problem::{Problems, closest};
-use super::tree::Supervisor;
+use super::tree::{Supervisor, WhenFull};
 use super::{BehaviourCatalogue, ConfigFault};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -281,8 +281,23 @@ fn check_agent(
         && let Err(fault) = catalogue.check_wasm(&declared.wasm)
     {
         let key = fault.key.as_deref().unwrap_or("wasm");
+        let span = match &declared.durable_span {
+            Some(span) if key == "durable" => span,
+            _ => &declared.span,
+        };
         let key = format!("{}.{key}", agent.key);
-        problems.note(&declared.span, key, fault.message, fault.suggestion);
+        problems.note(span, key, fault.message, fault.suggestion);
+    }
+    if let Some(declared) = &agent.wasm
+        && declared.wasm.durable.is_some()
+        && agent.mailbox.when_full == WhenFull::DropOldest
+    {
+        problems.note(
+            &agent.span,
+            format!("{}.mailbox.when_full", agent.key),
+            "impossible together with `durable`: a durable agent's mailbox drops nothing",
+            Some("when_full = \"wait\"".to_owned()),
+        );
     }
     if let Some(behaviour) = &agent.behaviour {
         let names = catalogue.names();

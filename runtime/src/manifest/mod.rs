@@ -10,6 +10,7 @@ mod build;
 mod changes;
 mod check;
 mod declared;
+mod durable;
 mod json;
 mod place;
 mod problem;

@@ -314,11 +314,19 @@ fn check_agent(
     catalogue: &dyn BehaviourCatalogue,
     problems: &mut Problems<'_>,
 ) {
-    if let Some(behaviour) = &agent.behaviour
-        && catalogue.is_durable(behaviour.value.as_str())
-    {
+    let durable_by_behaviour = agent
+        .behaviour
+        .as_ref()
+        .filter(|behaviour| catalogue.is_durable(behaviour.value.as_str()))
+        .map(|behaviour| &behaviour.span);
+    let durable_by_setting = agent
+        .wasm
+        .as_ref()
+        .filter(|declared| declared.wasm.durable.is_some())
+        .and_then(|declared| declared.durable_span.as_ref());
+    if let Some(span) = durable_by_behaviour.or(durable_by_setting) {
         problems.note(
-            &behaviour.span,
+            span,
             &placed.key,
             format!(
                 "{} is durable: it stays at the node that has its journal",

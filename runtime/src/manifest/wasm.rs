@@ -1,5 +1,6 @@
 //! What a manifest says about an agent whose code is a WebAssembly component.
 
+use super::durable;
 use super::json::from_toml;
 use super::problem::Problems;
 use super::reader::{Located, Section, quoted, type_of};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
+use swarm_actors::durable::SnapshotPolicy;
 use swarm_protocols::{Name, Path};
 use swarm_tools::Arguments;
 use toml::Spanned;
@@ -24,6 +26,8 @@ pub struct Wasm {
     pub limits: Limits,
     /// What it is granted.
     pub grants: Grants,
+    /// For a durable agent, when it is saved.
+    pub durable: Option<SnapshotPolicy>,
 }
 
 /// Where a component is.
@@ -134,9 +138,11 @@ impl Class {
 pub(super) struct DeclaredWasm {
     pub(super) wasm: Wasm,
     pub(super) span: Range<usize>,
+    /// Where it says whether it is durable, if it does.
+    pub(super) durable_span: Option<Range<usize>>,
 }
 
-/// Reads the keys `wasm`, `class`, `limits` and `grants` of an agent's section.
+/// Reads the keys `wasm`, `class`, `limits`, `grants` and `durable` of an agent's section.
 pub(super) fn read(
     section: &mut Section<'_, '_>,
     folder: &FilePath,
@@ -146,6 +152,7 @@ pub(super) fn read(
     let class = section.choice(problems, "class", &CLASSES);
     let limits = section.section(problems, "limits");
     let grants = section.section(problems, "grants");
+    let durable = durable::read(section, problems);
     let Some(source) = source else {
         let class = class.map(|class| (class.span, "class"));
         let limits = limits.map(|limits| (limits.span, "limits"));
@@ -155,20 +162,35 @@ pub(super) fn read(
                 let message = "only for an agent with `wasm`: a native behaviour has none of it";
                 problems.note(&span, section.key_of(key), message, None);
             }
+            if let Some((span, _)) = durable {
+                let message = "only for an agent with `wasm`: a native behaviour is durable by itself, or not";
+                problems.note(&span, section.key_of("durable"), message, None);
+            }
         }
         return None;
     };
+    let (durable_span, durable) = match durable {
+        Some((span, durable)) => (Some(span), durable),
+        None => (None, None),
+    };
+    let grants_at = grants.as_ref().map(|table| table.span.clone());
+    let grants = grants
+        .map(|table| read_grants(table, problems))
+        .unwrap_or_default();
+    if let (Some(span), Some(_)) = (grants_at, &durable) {
+        durable::check_grants(&grants, &span, &section.key_of("grants"), problems);
+    }
     Some(DeclaredWasm {
         span: source.span.clone(),
+        durable_span,
         wasm: Wasm {
             source: source_of(&source, folder, section, problems),
             class: class.map(|class| class.value).unwrap_or_default(),
             limits: limits
                 .map(|table| read_limits(table, problems))
                 .unwrap_or_default(),
-            grants: grants
-                .map(|table| read_grants(table, problems))
-                .unwrap_or_default(),
+            grants,
+            durable,
         },
     })
 }
@@ -236,7 +258,7 @@ fn number(
 }
 
 /// A number of bytes: a whole number, or a text with a unit such as `"16MiB"`.
-fn size(
+pub(super) fn size(
     table: &mut Section<'_, '_>,
     problems: &mut Problems<'_>,
     key: &'static str,

@@ -19,9 +19,11 @@ mod upgrades;
 
 pub use apply::{Applied, ApplyError};
 pub use conversations::NoCaller;
-pub use past::{Moment, PastEvent, PastEvents, PastRefused, PastState, history, state_at};
+pub use past::{
+    Historian, Moment, PastEvent, PastEvents, PastRefused, PastState, history, state_at,
+};
 pub use placed::{PlacedNode, PlacedView, WeakNode};
-pub use registry::{Behaviours, Components, specs_of};
+pub use registry::{Behaviours, Components, durable_specs_of, specs_of};
 pub use signals::{Ended, StopOrder, run_until_stopped};
 pub use tools::McpRefused;
 pub use tree::{BadAgent, compile_all};

@@ -2,7 +2,7 @@
 //! manifest names; the agent itself is not asked and not disturbed, and need not run.
 
 use super::registry::Behaviours;
-use crate::manifest::{Code, Declaration, Manifest};
+use crate::manifest::{Declaration, Manifest};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use swarm_actors::durable::{CodecError, RecoveryFailed};
@@ -75,7 +75,11 @@ pub enum PastRefused {
 }
 
 /// How the past of one behaviour's agents is read.
-pub(super) trait Historian {
+pub trait Historian {
+    /// The state after an event; with none, as it is in the journal now. May block.
+    ///
+    /// # Errors
+    /// [`RecoveryFailed`].
     fn state_at(
         &self,
         journal: &dyn Journal,
@@ -83,6 +87,10 @@ pub(super) trait Historian {
         at: Option<Seq>,
     ) -> Result<PastState, RecoveryFailed>;
 
+    /// What an event says, as JSON. An old form may have become several events, or none.
+    ///
+    /// # Errors
+    /// [`CodecError`] when the behaviour cannot read it.
     fn event(&self, recorded: &Recorded) -> Result<Vec<Value>, CodecError>;
 }
 
@@ -145,10 +153,7 @@ fn historian(
             return Err(PastRefused::NoAgent(path.clone()));
         }
     };
-    let Code::Native(behaviour) = &agent.code else {
-        return Err(PastRefused::NotDurable(path.clone()));
-    };
-    match behaviours.historian(behaviour.as_str(), &agent.config) {
+    match behaviours.historian(agent) {
         None => Err(PastRefused::NotDurable(path.clone())),
         Some(Err(fault)) => Err(PastRefused::Config {
             path: path.clone(),

@@ -11,7 +11,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use swarm_actors::durable::{
-    self, CodecError, Decider, Durability, DurableSpec, Form, RecoveryFailed, Stored,
+    self, CodecError, Decider, Durability, DurableBehaviour, DurableSpec, Form, RecoveryFailed,
+    SnapshotPolicy, Stored,
 };
 use swarm_actors::journal::{Journal, Recorded, Seq, StreamName};
 use swarm_actors::projection::{Projection, ProjectionAgent};
@@ -63,7 +64,8 @@ pub trait Components: Send + Sync {
     /// [`ConfigFault`] when they do not fit; says how many do.
     fn reserve(&self, agents: &BTreeMap<Class, u64>) -> Result<(), ConfigFault>;
 
-    /// Compiles an agent's component and gives its child specs. Its agents call the node's `tools`, as far as they are granted.
+    /// Compiles an agent's component and gives its child specs. Its agents call the node's `tools`, as far as they are granted;
+    /// durable ones keep what happens in the node's journal.
     /// May block for seconds.
     ///
     /// # Errors
@@ -74,7 +76,18 @@ pub trait Components: Send + Sync {
         wasm: &Wasm,
         system: &System,
         tools: &Tools,
+        durability: Option<&Durability>,
     ) -> Result<Vec<ChildSpec>, ConfigFault>;
+
+    /// What reads the past of a durable agent; none when it has none. Compiles its component; may block for seconds.
+    fn historian(
+        &self,
+        wasm: &Wasm,
+        config: &Value,
+    ) -> Option<Result<Box<dyn Historian>, ConfigFault>> {
+        let _ = (wasm, config);
+        None
+    }
 
     /// Compiles a component and checks its types, as a start would.
     ///
@@ -262,10 +275,38 @@ where
         let spec = DurableSpec::new(id_of(agent).as_str(), decider, durability)
             .expect("a part of a path is a name")
             .map(|spec| as_declared(spec, agent));
-        Ok(match agent.replicas {
-            None => vec![spec.child(system)],
-            Some(replicas) => spec.replicas(system, replicas),
-        })
+        Ok(children_of(spec, agent, system))
+    }
+}
+
+/// The child specs of a declared durable agent, one or one for each replica.
+///
+/// # Errors
+/// [`ConfigFault`] on a node without a journal.
+pub fn durable_specs_of<B: DurableBehaviour>(
+    agent: &manifest::Agent,
+    kind: &'static str,
+    behaviour: B,
+    snapshots: SnapshotPolicy,
+    system: &System,
+    durability: Option<&Durability>,
+) -> Result<Vec<ChildSpec>, ConfigFault> {
+    let durability = durability.ok_or_else(no_journal)?;
+    let id = id_of(agent);
+    let spec = DurableSpec::with_snapshots(id.as_str(), behaviour, durability, snapshots)
+        .expect("a part of a path is a name")
+        .map(|spec| as_declared(spec.kind(kind), agent));
+    Ok(children_of(spec, agent, system))
+}
+
+fn children_of<B: DurableBehaviour>(
+    spec: DurableSpec<B>,
+    agent: &manifest::Agent,
+    system: &System,
+) -> Vec<ChildSpec> {
+    match agent.replicas {
+        None => vec![spec.child(system)],
+        Some(replicas) => spec.replicas(system, replicas),
     }
 }
 
@@ -431,7 +472,7 @@ impl Behaviours {
                 let known = self.known.get(behaviour.as_str());
                 known.is_some_and(|known| known.factory.needs_journal())
             }
-            Code::Wasm(_) => false,
+            Code::Wasm(wasm) => wasm.durable.is_some(),
         }
     }
 
@@ -443,13 +484,21 @@ impl Behaviours {
         self
     }
 
-    /// What reads the past of that behaviour's agents; none when they have none.
+    /// What reads the past of that agent; none when it has none.
     pub(super) fn historian(
         &self,
-        behaviour: &str,
-        config: &Value,
+        agent: &manifest::Agent,
     ) -> Option<Result<Box<dyn Historian>, ConfigFault>> {
-        self.known.get(behaviour)?.factory.historian(config)
+        match &agent.code {
+            Code::Native(behaviour) => {
+                let known = self.known.get(behaviour.as_str())?;
+                known.factory.historian(&agent.config)
+            }
+            Code::Wasm(wasm) => match self.components() {
+                Ok(components) => components.historian(wasm, &agent.config),
+                Err(fault) => Some(Err(fault)),
+            },
+        }
     }
 
     /// Where the node's durable agents keep what happens.
@@ -500,7 +549,12 @@ impl Behaviours {
     ) -> Result<Vec<ChildSpec>, ConfigFault> {
         let behaviour = match &agent.code {
             Code::Native(behaviour) => behaviour,
-            Code::Wasm(wasm) => return self.components()?.specs(agent, wasm, system, tools),
+            Code::Wasm(wasm) => {
+                let durability = self.durability.get();
+                return self
+                    .components()?
+                    .specs(agent, wasm, system, tools, durability);
+            }
         };
         match self.known.get(behaviour.as_str()) {
             Some(known) => known.factory.specs(agent, system, self.durability.get()),

@@ -1,18 +1,24 @@
 //! WebAssembly agents for a node: from what a manifest says to what `swarm-wasm` runs. Behind the feature `wasm`, so that a
 //! program without such agents need not build an engine for them.
 
+mod past;
 mod upgrades;
 
 use crate::manifest::component::{self as manifest_wasm, Source, Wasm};
 use crate::manifest::{self, ConfigFault};
-use crate::node::{Components, Upgrades, specs_of};
+use crate::node::{Components, Historian, Upgrades, durable_specs_of, specs_of};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use swarm_actors::System;
+use swarm_actors::durable::Durability;
 use swarm_supervisors::ChildSpec;
 use swarm_tools::Tools;
 use swarm_wasm::deployment::Deployments;
-use swarm_wasm::{Class, Component, Digest, Grants, Host, Limits, LoadError, Messaging, Plan};
+use swarm_wasm::durable::{DurableGuest, DurablePlan};
+use swarm_wasm::{
+    Class, Component, Digest, Grants, Host, Inspection, Limits, LoadError, Messaging, Plan, World,
+};
 
 /// The folder below a node's data folder.
 #[must_use]
@@ -48,7 +54,10 @@ impl WasmAgents {
             },
         };
         match loaded {
-            Ok(component) => Ok((component, grants, limits)),
+            Ok(component) => {
+                check_world(wasm, component.inspection())?;
+                Ok((component, grants, limits))
+            }
             Err(error) => Err(fault_of(wasm, &error)),
         }
     }
@@ -67,9 +76,11 @@ impl Components for WasmAgents {
                 .and_then(|digest| self.host.stored(digest)),
         };
         match file {
-            Some(file) => swarm_wasm::check_file(&file, class, &grants, &limits)
-                .map(drop)
-                .map_err(|error| fault_of(wasm, &error)),
+            Some(file) => {
+                let checked = swarm_wasm::check_file(&file, class, &grants, &limits);
+                let inspection = checked.map_err(|error| fault_of(wasm, &error))?;
+                check_world(wasm, &inspection)
+            }
             None => Ok(()),
         }
     }
@@ -90,8 +101,23 @@ impl Components for WasmAgents {
         wasm: &Wasm,
         system: &System,
         tools: &Tools,
+        durability: Option<&Durability>,
     ) -> Result<Vec<ChildSpec>, ConfigFault> {
         let (component, grants, limits) = self.load(wasm)?;
+        if let (Some(snapshots), Some(durability)) = (wasm.durable, durability) {
+            let (config, system_of) = (agent.config.to_string(), system.downgrade());
+            let journal = durability.clone();
+            let plan = DurablePlan::new(component, config, grants, limits, system_of, journal);
+            let guest = DurableGuest::new(plan);
+            return durable_specs_of(agent, "wasm", guest, snapshots, system, Some(durability));
+        }
+        if wasm.durable.is_some() {
+            return Err(ConfigFault {
+                key: None,
+                message: "this node has no journal for a durable agent".to_owned(),
+                suggestion: Some("swarmctl up --data DIR".to_owned()),
+            });
+        }
         for (pattern, arguments) in grants.tools.iter() {
             tools.check_grant(pattern, arguments).map_err(|bad| {
                 let message = format!("{pattern}: {bad}");
@@ -101,6 +127,18 @@ impl Components for WasmAgents {
         let config = agent.config.to_string();
         let plan = Plan::with_tools(component, config, grants, limits, Some(tools.clone()));
         Ok(specs_of(agent, "wasm", move || plan.agent(), system))
+    }
+
+    fn historian(
+        &self,
+        wasm: &Wasm,
+        config: &Value,
+    ) -> Option<Result<Box<dyn Historian>, ConfigFault>> {
+        wasm.durable?;
+        Some(self.load(wasm).map(|(component, grants, limits)| {
+            let plan = DurablePlan::of_the_past(component, config.to_string(), grants, limits);
+            Box::new(past::Retrospect(DurableGuest::new(plan))) as Box<_>
+        }))
     }
 
     fn compile(&self, wasm: &Wasm) -> Result<(), ConfigFault> {
@@ -117,6 +155,30 @@ fn fault(key: &str, message: String, suggestion: Option<String>) -> ConfigFault 
         key: Some(key.to_owned()),
         message,
         suggestion,
+    }
+}
+
+/// Whether the component is of the world that the manifest means.
+fn check_world(wasm: &Wasm, inspection: &Inspection) -> Result<(), ConfigFault> {
+    let named = match &wasm.source {
+        Source::File(file) => file.display().to_string(),
+        Source::Digest(digest) => digest.clone(),
+    };
+    match (inspection.world, wasm.durable) {
+        (World::Durable, Some(_)) | (World::Volatile, None) => Ok(()),
+        (World::Durable, None) => Err(fault(
+            "durable",
+            format!("{named}: it is a durable agent, and the manifest does not say so"),
+            Some("durable = true".to_owned()),
+        )),
+        (World::Volatile, Some(_)) => Err(fault(
+            "durable",
+            format!("{named}: it is a volatile agent: it decides no events that could be kept"),
+            Some(
+                "leave out `durable`, or build it for the world `durable` (docs/wasm.md)"
+                    .to_owned(),
+            ),
+        )),
     }
 }
 
