@@ -36,7 +36,9 @@ struct World {
     /// The state as this turn has it.
     draft: BTreeMap<String, Vec<u8>>,
     now_ms: u64,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the host has them there"))]
     random: u64,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the host has them there"))]
     timers: u64,
     /// What runs is no turn, so nothing may be asked for.
     is_still: bool,

@@ -206,6 +206,8 @@ pub(crate) enum Language {
     /// Rust
     #[default]
     Rust,
+    /// C, by clang
+    C,
     /// JavaScript, by componentize-qjs
     Js,
     /// Python, by componentize-py
