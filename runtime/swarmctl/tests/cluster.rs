@@ -147,3 +147,39 @@ fn what_one_nodes_df_has_entered_is_found_at_every_node_while_that_one_lives() {
     signal("KILL", n2.process());
     eventually(|| found(&n1), |seen| seen.is_empty());
 }
+
+#[test]
+fn the_ams_of_any_node_lists_the_agents_of_all_and_names_who_did_not_answer() {
+    let n1 = first();
+    let folder = common::folder();
+    let manifest = folder.path().join("tally.toml");
+    std::fs::write(&manifest, "[agent.\"/tally\"]\nbehaviour = \"counter\"\n").expect("written");
+    let join_line = &n1.ready["join"];
+    let [address, token] = ["address", "token"].map(|key| join_line[key].as_str().expect("text"));
+    let file = manifest.to_str().expect("a UTF-8 path");
+    let named = [
+        "--name",
+        "n2",
+        "--manifest",
+        file,
+        "--token",
+        token,
+        address,
+    ];
+    let n2 = Node::start("join", &[&LISTEN[..], &named].concat());
+    let agents = |more: &[&str]| {
+        let said = n1
+            .run(&[&["ams", "ls", "-o", "json"], more].concat())
+            .expect(0);
+        let rows = said.json().as_array().expect("an array").clone();
+        let row = |row: &Value| format!("{} on {}", row["name"], row["node"]).replace('"', "");
+        (rows.iter().map(row).collect::<Vec<_>>(), said.stderr)
+    };
+    let own = ["ams@swarm on n1", "df@swarm on n1"].map(str::to_owned);
+    let all = [&own[..], &["/tally@swarm on n2".to_owned()]].concat();
+    eventually(|| agents(&[]).0, |seen| *seen == all);
+    assert_eq!(agents(&["--local"]).0, own);
+    signal("KILL", n2.process());
+    let (seen, stderr) = eventually(|| agents(&[]), |(_, stderr)| stderr.contains("n2"));
+    assert_eq!(seen, own, "{stderr}");
+}

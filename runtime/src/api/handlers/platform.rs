@@ -1,5 +1,6 @@
 //! The AMS and the DF, asked with the operator's rights.
 
+use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
 use crate::api::input::{JsonBody, QueryOf};
 use crate::api::server::Api;
@@ -24,8 +25,12 @@ use swarm_protocols::{AclMessage, Aid, Performative, Timestamp};
 /// How long the AMS and the DF have to answer. A search in other directories is answered within 10 s.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-pub(in crate::api) async fn residents(State(api): State<Api>) -> Result<Json<AmsAnswer>, Fault> {
+pub(in crate::api) async fn residents(
+    State(api): State<Api>,
+    scope: Scope,
+) -> Result<Json<AmsAnswer>, Fault> {
     let platform = platform(&api)?;
+    let others: Gathered<AmsAnswer> = fanout::gather(&api, scope, "/v1/ams", &()).await;
     let act = Act::Search {
         template: Description::Ams(AmsAgentDescription::default()),
         constraints: everything(),
@@ -42,11 +47,25 @@ pub(in crate::api) async fn residents(State(api): State<Api>) -> Result<Json<Ams
                 .map(|state| state.as_str().to_owned())
                 .unwrap_or_default(),
             ownership: agent.ownership,
+            node: api.node.name().to_string(),
         });
+    let mut agents: Vec<AmsEntry> = agents.collect();
+    for (_, other) in others.answers {
+        // The AMS and the DF are the platform's, wherever they are asked.
+        let is_new = |entry: &AmsEntry| !is_service(&entry.name, platform);
+        agents.extend(other.agents.into_iter().filter(is_new));
+    }
     Ok(Json(AmsAnswer {
         platform: platform.name().to_owned(),
-        agents: agents.collect(),
+        agents,
+        unanswered: others.unanswered,
     }))
+}
+
+/// Whether a name is that of the platform's own AMS or DF.
+fn is_service(name: &str, platform: &Platform) -> bool {
+    name.strip_suffix(platform.name())
+        .is_some_and(|local| matches!(local, "ams@" | "df@"))
 }
 
 pub(in crate::api) async fn search(

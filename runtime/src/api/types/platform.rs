@@ -1,6 +1,6 @@
 //! The FIPA platform: agents as the AMS has them, offers as the DF has them.
 
-use super::Time;
+use super::{Time, Unanswered};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,8 +9,11 @@ use serde_json::Value;
 pub struct AmsAnswer {
     /// The platform's name.
     pub platform: String,
-    /// The agents, in order of their paths.
+    /// The agents: of the answering node first, then of the others in order of their names; on each in order of their paths.
     pub agents: Vec<AmsEntry>,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// An agent, as the AMS describes it.
@@ -23,6 +26,8 @@ pub struct AmsEntry {
     /// Who owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ownership: Option<String>,
+    /// The node that it is on.
+    pub node: String,
 }
 
 /// What is looked for in the DF. Every field that is there must match.

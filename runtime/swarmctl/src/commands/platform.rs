@@ -14,12 +14,21 @@ pub(crate) async fn ams(global: &Global, output: Output, ams: &Ams) -> Result<Ex
     let client = NodeClient::new(global)?;
     let answer: AmsAnswer = client.get("/v1/ams", &()).await?;
     output.list(&answer.agents, || {
-        let mut table = Table::new(&[("AGENT", Align::Left), ("STATE", Align::Left)]);
+        let mut table = Table::new(&[
+            ("AGENT", Align::Left),
+            ("STATE", Align::Left),
+            ("NODE", Align::Left),
+        ]);
         for agent in &answer.agents {
-            table.row(vec![agent.name.clone(), agent.state.clone()]);
+            table.row(vec![
+                agent.name.clone(),
+                agent.state.clone(),
+                agent.node.clone(),
+            ]);
         }
         table
     })?;
+    output.unanswered(&answer.unanswered);
     Ok(ExitStatus::Done)
 }
 
