@@ -185,6 +185,7 @@ impl Records {
 
     /// Notes an end, and gives back the oldest that is too much, to be dropped where no lock is held. A commit that was not
     /// acknowledged goes to the back instead.
+    #[expect(clippy::vec_box, reason = "they are in boxes already")]
     pub(super) fn note_end(&mut self, id: &ConversationId) -> Vec<Box<Record>> {
         self.open -= 1;
         self.ended.push_back(id.clone());
