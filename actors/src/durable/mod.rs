@@ -65,7 +65,10 @@ mod decider;
 mod durability;
 mod facts;
 mod history;
+mod life;
+mod outbox;
 mod reference;
+mod rest;
 mod spec;
 mod wait;
 

@@ -17,11 +17,11 @@ pub struct Recipe {
     pub(super) shutdown: Shutdown,
     pub(super) child_type: ChildType,
     pub(super) significant: bool,
-    extras: Option<Box<Extras>>,
+    extras: Option<Arc<Extras>>,
 }
 
-/// What OTP does not have and few specs make use of.
-#[derive(Clone, Debug)]
+/// What OTP does not have and few specs make use of; those that do are often many of one kind, and share it.
+#[derive(Clone, Debug, PartialEq)]
 struct Extras {
     restart_delay: Option<Backoff>,
     start_timeout: Option<Duration>,
@@ -36,6 +36,13 @@ impl Recipe {
 
     pub(super) fn restart_delay(&self) -> Option<Backoff> {
         self.extras.as_ref()?.restart_delay
+    }
+
+    /// Keeps one copy of what it has in common with the child before it.
+    pub(super) fn share(&mut self, before: &Self) {
+        if self.extras == before.extras {
+            self.extras.clone_from(&before.extras);
+        }
     }
 
     pub(super) fn view(&self, id: &Name) -> SpecView {
@@ -59,7 +66,7 @@ impl From<ChildSpec> for Recipe {
             child_type: spec.child_type,
             significant: spec.significant,
             extras: has_extras.then(|| {
-                Box::new(Extras {
+                Arc::new(Extras {
                     restart_delay: spec.restart_delay,
                     start_timeout: spec.start_timeout,
                 })

@@ -148,10 +148,13 @@ impl Slots {
     /// Adds a child as the last in start order.
     pub(super) fn push(
         &mut self,
-        recipe: Recipe,
+        mut recipe: Recipe,
         name: Name,
         args: Option<Contained<Args>>,
     ) -> SlotKey {
+        if let Some(Some(before)) = self.slots.last() {
+            recipe.share(&before.recipe);
+        }
         let seq = self.next_seq;
         self.next_seq += 1;
         let slot = Slot {

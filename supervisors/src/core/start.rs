@@ -84,8 +84,9 @@ impl Core {
         let slot = self.slots.at_mut(key);
         slot.state = State::Running;
         slot.disposition = None;
-        if slot.recipe.restart_delay().is_some() {
-            slot.delays.get_or_insert_default().started_at = now;
+        // One that never failed has nothing to count from: of a million children few have this.
+        if let Some(delays) = &mut slot.delays {
+            delays.started_at = now;
         }
         if slot.is_temporary() {
             forget_start(slot, index);
