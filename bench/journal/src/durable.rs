@@ -1,5 +1,6 @@
 //! Durable agents over the disk journal.
 
+use crate::measure::{CELL, REPETITIONS, median, process_seconds, resident};
 use serde::{Deserialize, Serialize};
 use std::path::Path as Directory;
 use std::sync::Arc;
@@ -76,10 +77,14 @@ async fn node(directory: &Directory, agents: u32) -> (System, Vec<DurableRef<Sum
     (system, agents)
 }
 
-/// As many turns in flight as there are agents.
-pub(crate) fn turns(directory: &Directory) {
+/// As many turns in flight as there are agents, and what the journal alone does with as many appends in flight.
+pub fn turns(directory: &Directory) {
+    const TURNS_EACH: u32 = 12;
+    let cells = (0..REPETITIONS).map(|_| crate::journal::run(directory, AGENTS as usize, CELL));
+    let alone = median(cells.map(|cell| cell.rate).collect());
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     println!("\n## Durable agents\n\n| what | value |\n| --- | --- |");
+    println!("| the journal alone, {AGENTS} appends in flight | {alone:.0}/s |");
     runtime().block_on(async {
         let begun = Instant::now();
         let (system, agents) = node(directory.path(), AGENTS).await;
@@ -87,28 +92,54 @@ pub(crate) fn turns(directory: &Directory) {
             "| {AGENTS} agents started | {} ms |",
             begun.elapsed().as_millis()
         );
-        for round in ["first, which reads each stream", "next"] {
-            let begun = Instant::now();
+        for (turns, what) in [
+            (1, "first, which reads each stream"),
+            (TURNS_EACH, "then, one behind the other"),
+        ] {
+            let (begun, cpu) = (Instant::now(), process_seconds());
             let asks: Vec<_> = agents
                 .iter()
                 .cloned()
                 .map(|agent| {
-                    tokio::spawn(async move { agent.ask(Add(1), Duration::from_secs(60)).await })
+                    tokio::spawn(async move {
+                        for _ in 0..turns {
+                            agent
+                                .ask(Add(1), Duration::from_secs(60))
+                                .await
+                                .expect("an answer");
+                        }
+                    })
                 })
                 .collect();
             for ask in asks {
-                ask.await.expect("no panic").expect("an answer");
+                ask.await.expect("no panic");
             }
-            let rate = f64::from(AGENTS) / begun.elapsed().as_secs_f64();
-            println!("| durable turns, {AGENTS} in flight, {round} | {rate:.0}/s |");
+            let done = f64::from(AGENTS * turns);
+            let rate = done / begun.elapsed().as_secs_f64();
+            let each = (process_seconds() - cpu) * 1e6 / done;
+            println!(
+                "| durable turns, {AGENTS} in flight, {what} | {rate:.0}/s, {:.2} of the journal alone; {each:.1} µs of processor each |",
+                rate / alone
+            );
         }
         system.stop_tree(Duration::from_secs(60)).await;
     });
 }
 
-/// Very many agents, of which few are awake: how long their start takes, and what they hold.
-pub(crate) fn many(directory: &Directory, agents: u32) {
-    const AWAKE: u32 = 10_000;
+/// What very many agents take.
+#[derive(Clone, Copy, Debug)]
+pub struct Many {
+    /// Until all of them were started, for the first time.
+    pub started: Duration,
+    /// Resident bytes of each of those asleep. None of them has a stream yet.
+    pub asleep_bytes: f64,
+    /// Resident bytes of each of those awake, beside that.
+    pub awake_bytes: f64,
+}
+
+/// Very many agents, of which one in a hundred is awake: how long their start takes, and what they hold.
+pub fn many(directory: &Directory, agents: u32) -> Many {
+    let awake = (agents / 100).max(1);
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     println!("\n## {agents} durable agents\n\n| what | value |\n| --- | --- |");
     runtime().block_on(async {
@@ -121,11 +152,12 @@ pub(crate) fn many(directory: &Directory, agents: u32) {
             .replicas(&system, agents);
         let tree = SupervisorSpec::new(SupervisorFlags::default(), specs);
         system.start_tree(tree).await.expect("it starts");
-        println!("| started | {} ms |", begun.elapsed().as_millis());
-        let each = (resident() - before) / f64::from(agents);
-        println!("| resident, each of those asleep | {each:.0} bytes |");
+        let started = begun.elapsed();
+        println!("| started | {} ms |", started.as_millis());
+        let asleep_bytes = (resident() - before) / f64::from(agents);
+        println!("| resident, each of those asleep | {asleep_bytes:.0} bytes |");
         let (begun, before) = (Instant::now(), resident());
-        let step = (agents / AWAKE).max(1);
+        let step = (agents / awake).max(1);
         let asks: Vec<_> = (1..=agents)
             .step_by(step as usize)
             .map(|n| Path::new(&format!("/sum-{n}")).expect("a path"))
@@ -142,22 +174,19 @@ pub(crate) fn many(directory: &Directory, agents: u32) {
             "| {awake} of them woken, each with a commit | {} ms |",
             begun.elapsed().as_millis()
         );
-        let each = (resident() - before) / awake as f64;
-        println!("| resident, each of those awake, beside that | {each:.0} bytes |");
+        let awake_bytes = (resident() - before) / awake as f64;
+        println!("| resident, each of those awake, beside that | {awake_bytes:.0} bytes |");
         system.stop_tree(Duration::from_secs(60)).await;
-    });
-}
-
-/// Resident memory in bytes, where Linux tells.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.map_or(f64::NAN, |kib| kib * 1024.0)
+        Many {
+            started,
+            asleep_bytes,
+            awake_bytes,
+        }
+    })
 }
 
 /// How long an agent that is not in memory takes to answer: 500 events behind no snapshot.
-pub(crate) fn wake(directory: &Directory) {
+pub fn wake(directory: &Directory) {
     const WOKEN: u32 = 200;
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     runtime().block_on(async {

@@ -1,6 +1,6 @@
 //! The floor: a file, one write and one fdatasync per group.
 
-use crate::{Cell, PAYLOAD};
+use crate::measure::{Cell, PAYLOAD, size};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 /// What a frame needs at least: a length and a sum, and the numbers of stream and event.
 const OVERHEAD: usize = 20;
 
-pub(crate) fn run(directory: &Path, group: usize, within: Duration) -> Cell {
+/// Groups of that many events, one write and one fdatasync each, for that long.
+#[must_use]
+pub fn run(directory: &Path, group: usize, within: Duration) -> Cell {
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     let mut file = File::create(directory.path().join("floor")).expect("a file");
     let bytes: Vec<u8> = (0..group * (PAYLOAD + OVERHEAD))
@@ -29,5 +31,6 @@ pub(crate) fn run(directory: &Path, group: usize, within: Duration) -> Cell {
     Cell {
         rate: events as f64 / begun.elapsed().as_secs_f64(),
         latencies,
+        bytes_per_event: size(directory.path()) as f64 / events.max(1) as f64,
     }
 }

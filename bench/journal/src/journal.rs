@@ -1,6 +1,6 @@
 //! The journal: one event per append, so many appends in flight.
 
-use crate::{Cell, PAYLOAD, STREAMS};
+use crate::measure::{Cell, PAYLOAD, STREAMS, size, thread_seconds as cpu_seconds};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use swarm_actors::journal::{Append, EventData, Journal, Position, Start, StreamName};
 use swarm_journal::{DiskJournal, Options};
 
-fn names() -> Vec<StreamName> {
+/// The names of the streams that everything here writes to.
+#[must_use]
+pub fn names() -> Vec<StreamName> {
     (0..STREAMS)
         .map(|n| StreamName::new(&format!("s{n}")).expect("a name"))
         .collect()
@@ -23,7 +25,9 @@ fn event() -> EventData {
     }
 }
 
-pub(crate) fn run(directory: &Path, in_flight: usize, within: Duration) -> Cell {
+/// Single appends, so many in flight, for that long.
+#[must_use]
+pub fn run(directory: &Path, in_flight: usize, within: Duration) -> Cell {
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
     let names = names();
@@ -51,12 +55,17 @@ pub(crate) fn run(directory: &Path, in_flight: usize, within: Duration) -> Cell 
         receipt.wait().expect("written");
     });
     latencies.sort_by(f64::total_cmp);
-    Cell { rate, latencies }
+    drop(journal);
+    let bytes_per_event = size(directory.path()) as f64 / f64::from(events.max(1));
+    Cell {
+        rate,
+        latencies,
+        bytes_per_event,
+    }
 }
 
-pub(crate) fn replay_and_open(directory: &Path, events: u64) {
-    let directory = tempfile::tempdir_in(directory).expect("a directory");
-    let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
+/// Appends that many events to a journal, one each, round its streams.
+pub fn fill(journal: &DiskJournal, events: u64) {
     let (names, event) = (names(), event());
     let mut waiting = VecDeque::new();
     for n in 0..events {
@@ -71,6 +80,14 @@ pub(crate) fn replay_and_open(directory: &Path, events: u64) {
     waiting.into_iter().for_each(|receipt| {
         receipt.wait().expect("written");
     });
+}
+
+/// Reads so many events, stream by stream and by position, and opens the journal in all the ways in which it can be.
+pub fn replay_and_open(directory: &Path, events: u64) {
+    let directory = tempfile::tempdir_in(directory).expect("a directory");
+    let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
+    let names = names();
+    fill(&journal, events);
     println!("\n## {events} events in {STREAMS} streams\n");
     let (at, cpu) = (Instant::now(), cpu_seconds());
     let mut read = 0;
@@ -93,7 +110,7 @@ pub(crate) fn replay_and_open(directory: &Path, events: u64) {
     }
     let positions = (at.elapsed(), cpu_seconds() - cpu);
     journal.abandon();
-    let bytes = size(directory.path(), "log") as f64 / events as f64;
+    let bytes = size(&directory.path().join("log")) as f64 / events as f64;
     let at = Instant::now();
     let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
     let (open, frames) = (at.elapsed(), journal.opening().frames);
@@ -126,20 +143,4 @@ pub(crate) fn replay_and_open(directory: &Path, events: u64) {
     println!("| opened after a close | {} ms |", again.as_millis());
     println!("| opened without its index | {} ms |", without.as_millis());
     println!("| bytes of log per event | {bytes:.0} (floor 220) |");
-}
-
-/// How long this thread has had a processor: what tells on a machine that others use too. NaN where Linux does not say.
-fn cpu_seconds() -> f64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = told.split(' ').next().and_then(|n| n.parse::<f64>().ok());
-    nanoseconds.map_or(f64::NAN, |n| n / 1e9)
-}
-
-fn size(directory: &Path, part: &str) -> u64 {
-    let entries = std::fs::read_dir(directory.join(part)).expect("a directory");
-    entries
-        .flatten()
-        .filter_map(|e| e.metadata().ok())
-        .map(|m| m.len())
-        .sum()
 }

@@ -1,49 +1,21 @@
-//! How fast the disk journal is beside its floor: the same bytes appended to a file with one fdatasync per group, on the same
-//! disk, cell by cell in turn.
+//! Prints the tables. What for and of what: the library beside it.
 //!
-//! `cargo run --release -p swarm-bench-journal -- [DIR] [PART]`; DIR is on the disk that is meant, by default the working directory, PART
-//! one of `disk`, `tmpfs`, `replay`, `durable`, `many`, by default all.
-
-mod durable;
-mod floor;
-mod journal;
+//! `cargo run --release -p swarm-bench-journal [--features peers] -- [DIR] [PART] [COUNT]`; DIR is on the disk that is meant, by default
+//! the working directory; PART one of `disk`, `tmpfs`, `replay`, `durable`, `wake`, `many`, by default all; COUNT how many events `replay`
+//! and agents `many` has, by default a million.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How long one cell is measured.
-const CELL: Duration = Duration::from_millis(400);
-const REPETITIONS: usize = 5;
-pub(crate) const STREAMS: u64 = 1000;
-pub(crate) const PAYLOAD: usize = 200;
-
-/// What one cell gave.
-pub(crate) struct Cell {
-    /// Events per second.
-    pub(crate) rate: f64,
-    /// Of one group, in microseconds, sorted.
-    pub(crate) latencies: Vec<f64>,
-}
-
-impl Cell {
-    fn p50(&self) -> f64 {
-        self.latencies
-            .get(self.latencies.len() / 2)
-            .copied()
-            .unwrap_or(f64::NAN)
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
+use swarm_bench_journal::measure::{CELL, Cell, PAYLOAD, REPETITIONS, STREAMS, median};
+use swarm_bench_journal::{durable, floor, journal};
 
 fn main() {
-    let directory = std::env::args()
-        .nth(1)
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments
+        .next()
         .map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let part = std::env::args().nth(2);
+    let part = arguments.next();
+    let count = arguments.next().and_then(|count| count.parse::<u32>().ok());
+    let count = count.unwrap_or(1_000_000);
     let is_wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     if is_wanted("disk") {
         appends("disk", &directory, &[1, 16, 256]);
@@ -53,15 +25,45 @@ fn main() {
         appends("tmpfs (no sync)", memory, &[256, 4096]);
     }
     if is_wanted("replay") {
-        journal::replay_and_open(&directory, 1_000_000);
+        journal::replay_and_open(&directory, u64::from(count));
     }
     if is_wanted("durable") {
         durable::turns(&directory);
+    }
+    if is_wanted("wake") {
         durable::wake(&directory);
     }
     if is_wanted("many") {
-        durable::many(&directory, 1_000_000);
+        let _ = durable::many(&directory, count);
     }
+}
+
+/// One who is measured: its name, and how one cell of it is run.
+type Subject = (&'static str, Box<dyn Fn(&Path, usize) -> Cell>);
+
+fn subjects() -> Vec<Subject> {
+    #[cfg_attr(
+        not(feature = "peers"),
+        expect(unused_mut, reason = "without peers there are these two")
+    )]
+    let mut all: Vec<Subject> = vec![
+        (
+            "floor",
+            Box::new(|directory, group| floor::run(directory, group, CELL)),
+        ),
+        (
+            "journal",
+            Box::new(|directory, group| journal::run(directory, group, CELL)),
+        ),
+    ];
+    #[cfg(feature = "peers")]
+    for name in swarm_bench_journal::peers::NAMES {
+        let run = move |directory: &Path, group| {
+            swarm_bench_journal::peers::run(name, directory, group, CELL)
+        };
+        all.push((name, Box::new(run)));
+    }
+    all
 }
 
 fn appends(place: &str, directory: &Path, groups: &[usize]) {
@@ -69,23 +71,28 @@ fn appends(place: &str, directory: &Path, groups: &[usize]) {
         "\n## Appends, {place}: {PAYLOAD} bytes, {STREAMS} streams, medians of {REPETITIONS}\n"
     );
     println!(
-        "| in flight | floor events/s | journal events/s | ratio | floor p50 µs | journal p50 µs | ratio |"
+        "| in flight | who | events/s | of the floor | p50 µs | of the floor's | bytes of files per event |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for group in groups {
-        let (mut floors, mut ours) = (Vec::new(), Vec::new());
+        let subjects = subjects();
+        let mut cells: Vec<Vec<Cell>> = subjects.iter().map(|_| Vec::new()).collect();
         for _ in 0..REPETITIONS {
-            floors.push(floor::run(directory, *group, CELL));
-            ours.push(journal::run(directory, *group, CELL));
+            for ((_, run), cells) in subjects.iter().zip(&mut cells) {
+                cells.push(run(directory, *group));
+            }
         }
-        let rate = |cells: &[Cell]| median(cells.iter().map(|c| c.rate).collect());
-        let p50 = |cells: &[Cell]| median(cells.iter().map(Cell::p50).collect());
-        let (f, j) = (rate(&floors), rate(&ours));
-        let (fp, jp) = (p50(&floors), p50(&ours));
-        println!(
-            "| {group} | {f:.0} | {j:.0} | {:.2} | {fp:.0} | {jp:.0} | {:.2} |",
-            j / f,
-            jp / fp
-        );
+        let middle = |cells: &[Cell], of: fn(&Cell) -> f64| median(cells.iter().map(of).collect());
+        let floor_rate = middle(&cells[0], |cell| cell.rate);
+        let floor_p50 = middle(&cells[0], Cell::p50);
+        for ((name, _), cells) in subjects.iter().zip(&cells) {
+            let (rate, p50) = (middle(cells, |cell| cell.rate), middle(cells, Cell::p50));
+            println!(
+                "| {group} | {name} | {rate:.0} | {:.2} | {p50:.0} | {:.2} | {:.0} |",
+                rate / floor_rate,
+                p50 / floor_p50,
+                middle(cells, |cell| cell.bytes_per_event)
+            );
+        }
     }
 }
