@@ -2,8 +2,9 @@
 
 use crate::reference::AnyRef;
 use crate::sync_plain::RwLock;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use swarm_protocols::{Address, Name, Path, Pid};
 
 /// Fixed keys, so that two runs with one seed are alike. Names and paths come from the manifest and from code, not from
@@ -73,17 +74,40 @@ impl Names {
     }
 }
 
+/// A cell that is found by its path, which is its own: of a million cells none has it twice.
+struct ByPath(AnyRef);
+
+impl Borrow<Path> for ByPath {
+    fn borrow(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl PartialEq for ByPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.path() == other.0.path()
+    }
+}
+
+impl Eq for ByPath {}
+
+impl Hash for ByPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.path().hash(state);
+    }
+}
+
 /// The cells by path.
 #[derive(Default)]
 pub(crate) struct Cells {
-    cells: RwLock<HashMap<Path, AnyRef, Fixed>>,
+    cells: RwLock<HashSet<ByPath, Fixed>>,
     /// By address, once there is a transport: other nodes know agents by it. Locked within `cells`' lock.
     by_address: RwLock<Option<HashMap<Address, AnyRef, Fixed>>>,
 }
 
 impl Cells {
     pub(crate) fn get(&self, path: &Path) -> Option<AnyRef> {
-        self.cells.read().get(path).cloned()
+        self.cells.read().get(path).map(|cell| cell.0.clone())
     }
 
     pub(crate) fn put(&self, cell: AnyRef) {
@@ -91,7 +115,7 @@ impl Cells {
         if let Some(by_address) = &mut *self.by_address.write() {
             by_address.insert(cell.address(), cell.clone());
         }
-        let before = cells.insert(cell.path().clone(), cell);
+        let before = cells.replace(ByPath(cell));
         drop(cells);
         drop(before);
     }
@@ -99,7 +123,7 @@ impl Cells {
     /// From now on cells are found by their addresses too.
     pub(crate) fn index(&self) {
         let cells = self.cells.write();
-        let all = cells.values().map(|cell| (cell.address(), cell.clone()));
+        let all = cells.iter().map(|cell| (cell.0.address(), cell.0.clone()));
         *self.by_address.write() = Some(all.collect());
     }
 
@@ -109,8 +133,8 @@ impl Cells {
 
     pub(crate) fn remove(&self, path: &Path, address: Address) {
         let mut cells = self.cells.write();
-        if cells.get(path).is_some_and(|c| c.address() == address) {
-            let removed = cells.remove(path);
+        if cells.get(path).is_some_and(|c| c.0.address() == address) {
+            let removed = cells.take(path);
             let indexed = self
                 .by_address
                 .write()
@@ -130,7 +154,11 @@ impl Cells {
     }
 
     pub(crate) fn all(&self) -> Vec<AnyRef> {
-        self.cells.read().values().cloned().collect()
+        self.cells
+            .read()
+            .iter()
+            .map(|cell| cell.0.clone())
+            .collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,10 @@ use crate::child::Disposition;
 use crate::contain::Contained;
 use crate::spec::{ChildType, Restart, Shutdown};
 use crate::supervisor::{Args, ChildState};
+use hashbrown::HashTable;
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::time::Duration;
 use swarm_protocols::{Address, ExitReason, Incarnation, Name, Pid};
 
@@ -118,13 +121,22 @@ impl Slot {
     }
 }
 
+fn name_of(slots: &[Option<Slot>], key: SlotKey) -> Option<&Name> {
+    slots
+        .get(key as usize)
+        .and_then(Option::as_ref)
+        .map(|slot| &slot.name)
+}
+
 /// All children. Insertion at the end, removal and look-up of one among n cost O(log n) steps (S107, S121).
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: Vec<Option<Slot>>,
     free: Vec<SlotKey>,
     order: BTreeMap<u64, SlotKey>,
-    names: HashMap<Name, SlotKey>,
+    /// By the names that the slots have: of a million children each would be here a second time.
+    names: HashTable<SlotKey>,
+    hasher: RandomState,
     pids: HashMap<Pid, SlotKey>,
     next_seq: u64,
     /// Elementary steps made so far: what tests of scaling count instead of time.
@@ -136,7 +148,7 @@ impl Slots {
     pub(super) fn with_capacity(children: usize) -> Self {
         Self {
             slots: Vec::with_capacity(children),
-            names: HashMap::with_capacity(children),
+            names: HashTable::with_capacity(children),
             ..Self::default()
         }
     }
@@ -159,7 +171,7 @@ impl Slots {
         self.next_seq += 1;
         let slot = Slot {
             recipe,
-            name: name.clone(),
+            name,
             seq,
             state: State::Stopped,
             life: 0,
@@ -183,7 +195,9 @@ impl Slots {
             }
         };
         self.order.insert(seq, key);
-        self.names.insert(name, key);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |key: &SlotKey| name_of(slots, *key).map_or(0, |name| hasher.hash_one(name));
+        self.names.insert_unique(hash(&key), key, hash);
         self.count_search();
         key
     }
@@ -194,7 +208,10 @@ impl Slots {
             return;
         };
         self.order.remove(&slot.seq);
-        self.names.remove(&slot.name);
+        let hash = self.hasher.hash_one(&slot.name);
+        if let Ok(entry) = self.names.find_entry(hash, |found| *found == key) {
+            entry.remove();
+        }
         if let Some(pid) = slot.pid() {
             self.pids.remove(&pid);
         }
@@ -224,7 +241,13 @@ impl Slots {
 
     pub(super) fn by_name(&mut self, name: &Name) -> Option<SlotKey> {
         self.steps += 1;
-        self.names.get(name).copied()
+        self.named(name)
+    }
+
+    fn named(&self, name: &Name) -> Option<SlotKey> {
+        let hash = self.hasher.hash_one(name);
+        let is_it = |key: &SlotKey| name_of(&self.slots, *key) == Some(name);
+        self.names.find(hash, is_it).copied()
     }
 
     pub(super) fn by_pid(&mut self, pid: Pid) -> Option<SlotKey> {
@@ -308,7 +331,7 @@ impl Slots {
         for (seq, key) in &self.order {
             let slot = self.at(*key);
             assert_eq!(slot.seq, *seq);
-            assert_eq!(self.names.get(&slot.name), Some(key));
+            assert_eq!(self.named(&slot.name), Some(*key));
             if slot.state == State::Running {
                 assert!(pids.insert(slot.running_pid()), "no life runs in two slots");
             }
