@@ -143,7 +143,7 @@ pub fn many(directory: &Directory, agents: u32) -> Many {
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     println!("\n## {agents} durable agents\n\n| what | value |\n| --- | --- |");
     runtime().block_on(async {
-        let (begun, before) = (Instant::now(), resident());
+        let (begun, before, cpu) = (Instant::now(), resident(), process_seconds());
         let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
         let durability = Durability::new(Arc::new(journal));
         let system = System::new(SystemOptions::new(Name::new("bench").expect("a name"), 1));
@@ -153,7 +153,11 @@ pub fn many(directory: &Directory, agents: u32) -> Many {
         let tree = SupervisorSpec::new(SupervisorFlags::default(), specs);
         system.start_tree(tree).await.expect("it starts");
         let started = begun.elapsed();
-        println!("| started | {} ms |", started.as_millis());
+        println!(
+            "| started | {} ms; {:.1} s of processor |",
+            started.as_millis(),
+            process_seconds() - cpu
+        );
         let asleep_bytes = (resident() - before) / f64::from(agents);
         println!("| resident, each of those asleep | {asleep_bytes:.0} bytes |");
         let (begun, before) = (Instant::now(), resident());
@@ -187,7 +191,7 @@ pub fn many(directory: &Directory, agents: u32) -> Many {
 
 /// How long an agent that is not in memory takes to answer: 500 events behind no snapshot.
 pub fn wake(directory: &Directory) {
-    const WOKEN: u32 = 200;
+    const WOKEN: u32 = 1000;
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     runtime().block_on(async {
         {
