@@ -115,6 +115,10 @@ impl Node {
         let Some(text) = answer.text else {
             return Ok(());
         };
+        // It may name components that were pushed before this node came.
+        for problem in self.catch_up_components().await {
+            tracing::warn!(problem, "a component of another member was not fetched");
+        }
         let applied = self.apply(&text, answer.generation).await;
         let applied = applied.map_err(|error| error.to_string())?;
         for problem in applied.problems {

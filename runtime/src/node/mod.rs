@@ -7,6 +7,7 @@
 
 mod apply;
 mod blueprint;
+mod components;
 mod conversations;
 mod durable;
 mod past;

@@ -34,7 +34,7 @@ pub(super) fn needs_journal(supervisor: &Supervisor, behaviours: &Behaviours) ->
 const TEMPLATE_ROOM: u64 = 1000;
 
 /// Calls `each` with every WebAssembly agent of a tree, its component, and how many of it there may be.
-fn for_each_component<'t, E>(
+pub(super) fn for_each_component<'t, E>(
     supervisor: &'t Supervisor,
     each: &mut impl FnMut(&'t Agent, &'t Wasm, u64) -> Result<(), E>,
 ) -> Result<(), E> {

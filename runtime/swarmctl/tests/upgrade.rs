@@ -93,6 +93,42 @@ fn a_component_that_is_pushed_to_one_member_is_kept_by_all() {
 }
 
 #[test]
+fn a_member_that_joins_late_has_what_was_pushed_before_and_runs_it_by_its_digest() {
+    let listen = ["--listen", "127.0.0.1:0", "--name"];
+    let n1 = Node::up(&[&listen[..], &["n1"]].concat());
+    let push = |file: &str| {
+        let said = n1.run(&["wasm", "push", &guest(file), "-o", "json"]);
+        let said = said.expect(0).json();
+        let digest = said["component"]["digest"].as_str();
+        digest.expect("a digest").to_owned()
+    };
+    let digest = push("tally/tally.wasm");
+    push("account/account.wasm");
+    let join = &n1.ready["join"];
+    let address = join["address"].as_str().expect("an address");
+    let token = join["token"].as_str().expect("a token");
+    let folder = folder();
+    let manifest = file(&folder, "swarm.toml", &tallies(&digest));
+    let n2 = Node::start(
+        "join",
+        &[
+            &listen[..],
+            &["n2", "--manifest", &manifest, "--token", token, address],
+        ]
+        .concat(),
+    );
+    assert_eq!(versions(&n2), [1, 1, 1, 1]);
+    let listed = |node: &Node| {
+        let listed = node.run(&["wasm", "ls", "-o", "json"]).expect(0).json();
+        let listed = listed.as_array().expect("a list").iter();
+        let digests = listed.map(|kept| kept["digest"].clone());
+        Value::Array(digests.collect())
+    };
+    let those = listed(&n1);
+    eventually(|| listed(&n2), |kept| *kept == those);
+}
+
+#[test]
 fn what_is_no_component_of_this_contract_is_not_kept() {
     let node = Node::up(&[]);
     let folder = folder();

@@ -1,5 +1,5 @@
 //! A component on its way to all members: the node that is given one keeps it and has the others fetch it from there, by its
-//! digest. A member that is cut off or joins later does not have it; it can be pushed again.
+//! digest. A member that is cut off or joins later fetches it at its start (`node/components.rs`).
 
 use super::wasm::{blocking, refused};
 use crate::api::fanout::Scope;

@@ -191,6 +191,7 @@ async fn serve(node: &Node, address: SocketAddr) -> Result<ApiServer, Failure> {
 /// Starts the tree and says so. A tree that does not start leaves the node up: the API tells why, and `tree start` tries
 /// again.
 async fn start(output: Output, up: &Up, node: &Node, ready: Ready) -> Result<(), Stop> {
+    node.join_components().await;
     if let Err(error) = node.start_tree().await {
         output.failure(&Failure::new(
             ExitStatus::Failed,

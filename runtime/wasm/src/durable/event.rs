@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_form_is_frozen() {
         let data = write(&event("added", 3, Some("text/plain"))).unwrap();
-        assert_eq!(data.type_id, 0xc5c7_55ab);
+        assert_eq!(data.type_id, 0x279b_8a60);
         assert_eq!(data.version, 3);
         assert_eq!(data.meta, b"added\ntext/plain");
         assert_eq!(data.payload, [1, 2]);
