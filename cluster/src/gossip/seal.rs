@@ -399,4 +399,19 @@ mod tests {
             prop_assert!(b.open(&with_key).is_err());
         }
     }
+
+    #[test]
+    fn what_the_version_before_sealed_opens() {
+        let all = include_str!("../../tests/fixtures/wire-1.txt");
+        let line = all
+            .lines()
+            .find_map(|line| line.strip_prefix("gossip-packet "));
+        let hex = line.expect("it was recorded").as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let packet: Vec<u8> = hex.chunks(2).map(|pair| byte(pair).expect("hex")).collect();
+        assert_eq!(
+            sealer(2, 7).open(&packet),
+            opened(1, b"a packet of membership")
+        );
+    }
 }

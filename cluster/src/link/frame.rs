@@ -387,4 +387,64 @@ mod tests {
             drop(decode_all(&wire[..end], 7));
         }
     }
+
+    /// What a build that spoke wire version 1 wrote, recorded from that build.
+    fn recorded(what: &str) -> Vec<u8> {
+        let all = include_str!("../../tests/fixtures/wire-1.txt");
+        let line = all
+            .lines()
+            .find_map(|line| line.strip_prefix(what)?.strip_prefix(' '));
+        let hex = line.expect("it was recorded").as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        hex.chunks(2).map(|pair| byte(pair).expect("hex")).collect()
+    }
+
+    #[test]
+    fn what_the_version_before_wrote_is_read() {
+        use crate::identity::{BootId, NodeId};
+        use crate::link::{Goodbye, Lane, Limits};
+        let name = |text| swarm_protocols::Name::new(text).expect("valid");
+        let hello = Hello {
+            versions: (1, 1),
+            cluster: 0xc1,
+            node: NodeId {
+                name: name("n1"),
+                boot: BootId(11),
+            },
+            to: name("n2"),
+            lane: Lane::Bulk,
+            epoch: 3,
+            peer_epoch: 2,
+            peer_boot: Some(BootId(22)),
+            received: 17,
+            limits: Limits::default(),
+        };
+        let chunk = |part, bytes: &'static [u8]| {
+            let (sender, receiver, bytes) = (Address(1), Address(2), Bytes::from_static(bytes));
+            Frame::Item(
+                7,
+                Item::Chunk(Chunk {
+                    sender,
+                    receiver,
+                    part,
+                    bytes,
+                }),
+            )
+        };
+        let frames = [
+            ("frame-hello", Frame::Hello(Box::new(hello))),
+            ("frame-whole", chunk(Part::Whole, b"hello")),
+            ("frame-first", chunk(Part::First(9), b"ab")),
+            ("frame-last", chunk(Part::Last, b"cd")),
+            ("frame-ack", Frame::Ack(300)),
+            ("frame-ping", Frame::Ping(4)),
+            ("frame-pong", Frame::Pong(4)),
+            ("frame-goodbye", Frame::Goodbye(Goodbye::Version((1, 1)))),
+        ];
+        for (what, frame) in frames {
+            let mut decoder = Decoder::default();
+            decoder.buffer().extend_from_slice(&recorded(what));
+            assert_eq!(decoder.frame(), Ok(Some(frame)), "{what}");
+        }
+    }
 }

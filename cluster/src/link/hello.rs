@@ -5,10 +5,18 @@ use crate::identity::{BootId, NodeId};
 use serde::{Deserialize, Serialize};
 use swarm_protocols::Name;
 
-/// The newest version of the frames that this build speaks.
-pub const WIRE_VERSION: u16 = 1;
-/// The oldest version of the frames that this build speaks: that of the minor release before.
+/// The newest version of what nodes say to each other that this build speaks. One number for all of it (frames, gossip, names, placement,
+/// requests, agents' parcels); whatever changes one of these formats raises it.
+///
+/// | version | what is new |
+/// | --- | --- |
+/// | 1 | |
+/// | 2 | names carry what directory facilitators have entered (their format 2) |
+pub const WIRE_VERSION: u16 = 2;
+/// The oldest version that this build speaks: that of the minor release before.
 pub const WIRE_VERSION_MIN: u16 = 1;
+/// What this build speaks, oldest and newest.
+pub const WIRE_VERSIONS: (u16, u16) = (WIRE_VERSION_MIN, WIRE_VERSION);
 
 /// What a connection is for. Each lane of a link has a connection of its own, so that the one never waits for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,12 +71,14 @@ pub struct Hello {
 pub enum HelloError {
     /// There is no version that both speak.
     #[error(
-        "the peer speaks link versions {} to {}, this node {WIRE_VERSION_MIN} to {WIRE_VERSION}",
-        theirs.0, theirs.1
+        "the peer speaks link versions {} to {}, this node {} to {}",
+        theirs.0, theirs.1, ours.0, ours.1
     )]
     Version {
         /// What the peer speaks, oldest and newest.
         theirs: (u16, u16),
+        /// What this node speaks.
+        ours: (u16, u16),
     },
     /// It belongs to another cluster.
     #[error("the peer belongs to another cluster, {theirs:032x}")]
@@ -92,13 +102,18 @@ pub enum HelloError {
     },
 }
 
+/// The highest version that two sides speak, each given by its oldest and newest.
+#[must_use]
+pub fn common_version(theirs: (u16, u16), ours: (u16, u16)) -> Option<u16> {
+    let highest = theirs.1.min(ours.1);
+    (highest >= theirs.0 && highest >= ours.0).then_some(highest)
+}
+
 impl Hello {
-    /// Whether there is a version that both sides speak; the highest of them.
+    /// The highest version that both its sender and a node that speaks `ours` (oldest and newest) speak, if there is one.
     #[must_use]
-    pub fn common_version(&self) -> Option<u16> {
-        let (oldest, newest) = self.versions;
-        let highest = newest.min(WIRE_VERSION);
-        (highest >= oldest && highest >= WIRE_VERSION_MIN).then_some(highest)
+    pub fn common_version(&self, ours: (u16, u16)) -> Option<u16> {
+        common_version(self.versions, ours)
     }
 }
 
@@ -111,12 +126,14 @@ mod tests {
         let mut hello = sample();
         for (theirs, common) in [
             ((1, 1), Some(1)),
-            ((1, 9), Some(1)),
-            ((2, 9), None),
+            ((1, 2), Some(2)),
+            ((2, 3), Some(2)),
+            ((1, 9), Some(2)),
+            ((3, 4), None),
             ((0, 0), None),
         ] {
             hello.versions = theirs;
-            assert_eq!(hello.common_version(), common, "{theirs:?}");
+            assert_eq!(hello.common_version((1, 2)), common, "{theirs:?}");
         }
     }
 

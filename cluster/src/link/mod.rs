@@ -25,7 +25,9 @@ pub use backoff::Backoff;
 pub use frame::{
     Chunk, DecodeError, Decoder, FRAME_BYTES_MAX, Frame, Goodbye, Item, Part, Released,
 };
-pub use hello::{Hello, HelloError, Lane, WIRE_VERSION, WIRE_VERSION_MIN};
+pub use hello::{
+    Hello, HelloError, Lane, WIRE_VERSION, WIRE_VERSION_MIN, WIRE_VERSIONS, common_version,
+};
 pub use outbox::Refused;
 pub use session::{Broken, Heard, Link, Opened, Violation};
 

@@ -1,7 +1,7 @@
 //! One lane of the link between two nodes: a state machine over connections that come and go.
 
 use super::frame::{Frame, Item};
-use super::hello::{Hello, HelloError, Lane, WIRE_VERSION, WIRE_VERSION_MIN};
+use super::hello::{Hello, HelloError, Lane, WIRE_VERSIONS};
 use super::inbox::Inbox;
 use super::outbox::{Outbox, Refused};
 use super::{Limits, Message};
@@ -122,7 +122,11 @@ pub struct Link {
     peer: Name,
     lane: Lane,
     limits: Limits,
+    /// Oldest and newest.
+    versions: (u16, u16),
     peer_boot: Option<BootId>,
+    /// It was given up, and no connection has been made since.
+    is_given_up: bool,
     epoch: u32,
     peer_epoch: u32,
     outbox: Outbox,
@@ -149,7 +153,9 @@ impl Link {
             peer,
             lane,
             limits,
+            versions: WIRE_VERSIONS,
             peer_boot: None,
+            is_given_up: false,
             epoch: 1,
             peer_epoch: 1,
             outbox: Outbox::new(limits),
@@ -161,6 +167,13 @@ impl Link {
             pings: Vec::new(),
             heard_at: Duration::ZERO,
         }
+    }
+
+    /// The same of a node that speaks other versions than this build: in tests of upgrades.
+    #[must_use]
+    pub fn speaking(mut self, versions: (u16, u16)) -> Self {
+        self.versions = versions;
+        self
     }
 
     /// Takes a message over. From here on it arrives once, in order, or is in a [`Broken`].
@@ -175,7 +188,7 @@ impl Link {
     #[must_use]
     pub fn hello(&self) -> Hello {
         Hello {
-            versions: (WIRE_VERSION_MIN, WIRE_VERSION),
+            versions: self.versions,
             cluster: self.cluster,
             node: self.me.clone(),
             to: self.peer.clone(),
@@ -198,9 +211,16 @@ impl Link {
         self.closed();
         let mut broken = None;
         if self.peer_boot.is_some_and(|known| known != hello.node.boot) {
-            broken = Some(self.begin_epoch(1));
+            if self.is_given_up {
+                // What waits was taken over after the process before was given up: it is for this one.
+                self.inbox = Inbox::new(self.limits);
+                self.epoch = 1;
+            } else {
+                broken = Some(self.begin_epoch(1));
+            }
             self.peer_epoch = 1;
         }
+        self.is_given_up = false;
         self.peer_boot = Some(hello.node.boot);
         let theirs = Theirs::of(hello, self.me.boot);
         if theirs.epoch != self.peer_epoch {
@@ -229,9 +249,10 @@ impl Link {
     }
 
     fn check(&self, hello: &Hello) -> Result<u16, HelloError> {
-        let Some(version) = hello.common_version() else {
+        let Some(version) = hello.common_version(self.versions) else {
             return Err(HelloError::Version {
                 theirs: hello.versions,
+                ours: self.versions,
             });
         };
         if hello.cluster != self.cluster {
@@ -278,6 +299,9 @@ impl Link {
             return None;
         }
         self.closed();
+        self.is_given_up = true;
+        // Also one that was never met here: with another one nothing of this counts.
+        self.peer_boot = self.peer_boot.or(boot);
         Some(self.begin_epoch(self.epoch + 1))
     }
 
@@ -469,6 +493,6 @@ impl Link {
     /// The peer's process, where it has been met.
     #[must_use]
     pub fn peer_boot(&self) -> Option<BootId> {
-        self.peer_boot
+        self.peer_boot.filter(|_| !self.is_given_up)
     }
 }

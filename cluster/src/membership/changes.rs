@@ -80,8 +80,13 @@ impl Membership {
         if self.departed.contains_key(&old.place()) {
             return; // foca says next that it is up.
         }
-        self.suspicions.remove(&old.place());
+        let was_suspected = self.suspicions.remove(&old.place()).is_some();
         if old.boot() == new.boot() {
+            if was_suspected {
+                // Whoever was told of the suspicion waits for its end.
+                let node = new.node().clone();
+                self.tell(Change::Refuted { node });
+            }
             return self.tell(Change::Renewed {
                 node: new.node().clone(),
                 generation: new.generation(),

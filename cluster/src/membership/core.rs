@@ -192,6 +192,7 @@ impl Membership {
             Event::LinkLost { node } => self.link_lost(&node),
             Event::Tick => self.tick(),
             Event::Join { contacts } => self.begin_join(contacts),
+            Event::Seek { contact } => self.seek(contact),
             Event::Leave => self.leave(),
             Event::Evict { boot } => self.deny(boot),
             Event::Broadcast { payload } => self.broadcast(payload),

@@ -41,6 +41,12 @@ pub enum Event {
         /// Addresses of members.
         contacts: Vec<SocketAddr>,
     },
+    /// Exchange everything with whoever is at this address. For a member that has learned of a process there that nobody here knows;
+    /// of no effect while joining or leaving.
+    Seek {
+        /// Where.
+        contact: SocketAddr,
+    },
     /// Say goodbye. [`Change::Departed`] follows when it was said.
     Leave,
     /// Throw a process out of the cluster, for good.

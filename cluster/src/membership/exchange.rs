@@ -51,6 +51,14 @@ impl Membership {
         self.arm_join(self.now + JOIN_RETRY);
     }
 
+    pub(super) fn seek(&mut self, contact: SocketAddr) {
+        if matches!(self.phase, Phase::Member | Phase::Alone) && contact != self.me().address() {
+            let bytes = wire::encode_exchange(&Exchange::Push(self.state()));
+            let to = Contact::Address(contact);
+            self.out.push(Decision::SendLink { to, bytes });
+        }
+    }
+
     /// A message of membership over a link with `from`.
     pub(super) fn link(&mut self, from: &NodeId, bytes: &[u8]) {
         let Ok(exchange) = wire::decode_exchange(bytes) else {

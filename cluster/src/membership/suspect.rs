@@ -187,6 +187,7 @@ impl Membership {
         if is_suspect {
             self.end(suspect, incarnation, Exit::Down(cause), true);
         } else {
+            self.forget_refuted(std::slice::from_ref(suspect));
             self.suspicions.remove(&suspect.place());
         }
     }

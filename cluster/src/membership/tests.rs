@@ -222,6 +222,26 @@ fn a_suspected_node_raises_its_incarnation_and_says_so() {
 }
 
 #[test]
+fn a_suspect_that_comes_in_its_next_generation_is_a_suspect_no_more() {
+    let mut core = core();
+    let node = peer("b", 2, 10).node().clone();
+    let event = packet(&core, &[suspect(0)], &[]);
+    let told = changes(&core.handle(event, secs(1)));
+    assert_eq!(told, [Change::Suspect { node: node.clone() }]);
+    let renewed = Member::alive(peer("b", 2, 11));
+    let event = packet(&core, &[renewed], &[]);
+    let told = changes(&core.handle(event, secs(1)));
+    let generation = 11;
+    assert_eq!(
+        told,
+        [
+            Change::Refuted { node: node.clone() },
+            Change::Renewed { node, generation }
+        ]
+    );
+}
+
+#[test]
 fn a_node_that_is_held_for_down_comes_back_in_its_next_generation() {
     let mut core = core();
     let me = core.me().clone();

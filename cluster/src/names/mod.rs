@@ -26,4 +26,4 @@ pub use event::{
 };
 pub use service::{NamesHandle, NamesOptions, NamesOutside, NamesService};
 pub use table::Names;
-pub use wire::NamesWireError;
+pub use wire::{NamesWireError, spoken};

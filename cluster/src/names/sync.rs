@@ -80,7 +80,7 @@ impl Names {
             self.counters.strangers += 1;
             return;
         }
-        let Ok(message) = wire::decode(bytes) else {
+        let Ok((message, format)) = wire::decode(bytes) else {
             self.counters.malformed += 1;
             return;
         };
@@ -97,6 +97,11 @@ impl Names {
                 wants_answer,
             } => self.compare(from, &known, wants_answer),
             Message::Pull { known } => self.serve(from, &known),
+            // A node of the version before has copied others' entries without what it does not know: the owner has all of them.
+            Message::Delta(delta) if format < wire::VERSION && delta.owner != from => {
+                let owner = delta.owner;
+                self.pull(owner, owner);
+            }
             Message::Delta(delta) => self.apply(from, delta),
         }
     }

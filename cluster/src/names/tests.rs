@@ -24,6 +24,8 @@ struct Net {
     random: fastrand::Rng,
     counter: u64,
     bytes: u64,
+    /// Which wire version each node speaks.
+    wire: Vec<u16>,
 }
 
 impl Net {
@@ -47,6 +49,7 @@ impl Net {
             random: fastrand::Rng::with_seed(seed),
             counter: 0,
             bytes: 0,
+            wire: vec![2; count],
         };
         net.meet();
         net
@@ -98,6 +101,9 @@ impl Net {
 
     fn send(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
         self.bytes += bytes.len() as u64;
+        let agreed = self.wire[from].min(self.wire[to]);
+        let bytes = spoken(bytes, agreed).expect("a message of names");
+        assert_eq!(u16::from(bytes[1]), agreed, "what the other one reads");
         if self.side[from] != self.side[to] || self.random.f64() < self.loss {
             return;
         }
@@ -565,6 +571,112 @@ fn lookups_per_second() {
     let rate = found as f64 / (on_cpu() - start).as_secs_f64();
     println!("{:.1} million lookups a second", rate / 1e6);
     assert!(rate >= 5e6, "{rate}");
+}
+
+/// What a build that spoke wire version 1 wrote, recorded from that build.
+fn recorded(what: &str) -> Vec<u8> {
+    let all = include_str!("../../tests/fixtures/wire-1.txt");
+    let line = all
+        .lines()
+        .find_map(|line| line.strip_prefix(what)?.strip_prefix(' '));
+    let hex = line.expect("it was recorded").as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    hex.chunks(2).map(|pair| byte(pair).expect("hex")).collect()
+}
+
+#[test]
+fn what_the_version_before_wrote_is_read_and_written_for_it() {
+    use super::entry::{Key, Value};
+    let claim = Claim {
+        address: Address(5),
+        priority: 3,
+        stamp: Stamp(77),
+    };
+    let mut delta = wire::Delta {
+        owner: BootId(7),
+        floor: 1,
+        from: 2,
+        upto: 5,
+        entries: vec![
+            (3, Key::Name(name("boss")), Some(Value::Claim(claim))),
+            (
+                4,
+                Key::Member(name("workers"), Address(9)),
+                Some(Value::Count(2)),
+            ),
+            (5, Key::Name(name("gone")), None),
+        ],
+        more: false,
+    };
+    let known = vec![wire::Known {
+        owner: BootId(7),
+        version: 5,
+    }];
+    let messages = [
+        (
+            "names-written",
+            wire::Message::Written {
+                delta: delta.clone(),
+                is_whole: true,
+            },
+        ),
+        (
+            "names-check",
+            wire::Message::Check {
+                digest: 0x1234_5678_9abc_def0,
+            },
+        ),
+        (
+            "names-digest",
+            wire::Message::Digest {
+                known: known.clone(),
+                wants_answer: true,
+            },
+        ),
+        ("names-pull", wire::Message::Pull { known }),
+        ("names-delta", wire::Message::Delta(delta.clone())),
+    ];
+    for (what, message) in messages {
+        let bytes = recorded(what);
+        let (read, format) = wire::decode(&bytes).expect("reads");
+        assert_eq!((&read, format), (&message, 1), "{what}");
+        assert_eq!(spoken(wire::encode(&message), 1), Some(bytes), "{what}");
+    }
+    // What it does not know is left out.
+    let described = (
+        4,
+        Key::Description("w@swarm".into()),
+        Some(Value::Description("x".into())),
+    );
+    delta.entries.insert(1, described);
+    let spoken = spoken(wire::encode(&wire::Message::Delta(delta)), 1);
+    assert_eq!(spoken, Some(recorded("names-delta")));
+}
+
+#[test]
+fn beside_nodes_of_the_version_before_nothing_is_lost() {
+    let mut net = Net::new(4, 13);
+    net.wire = vec![2, 1, 1, 2];
+    net.part(&[0, 0, 0, 1]);
+    net.register(0, "new", 1).expect("free");
+    net.register(1, "old", 2).expect("free");
+    net.nodes[0].describe("w@swarm", Some("one")).expect("room");
+    net.run(SECOND * 20);
+    // It hears of everything from nodes that have not all of it, first of all.
+    net.part(&[1, 0, 0, 0]);
+    net.run(SECOND * 20);
+    net.part(&[0; 4]);
+    net.run(SECOND * 20);
+    for node in &net.nodes {
+        assert_eq!(node.whereis("new"), Some(holder(0, 1)));
+        assert_eq!(node.whereis("old"), Some(holder(1, 2)));
+    }
+    assert_eq!(described(&net, 3).len(), 1, "from its owner");
+    assert_eq!(
+        described(&net, 1).len(),
+        0,
+        "it would not know what that is"
+    );
 }
 
 #[test]

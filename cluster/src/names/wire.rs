@@ -1,12 +1,18 @@
 //! The messages of names. Versioned, bounded, parsed whole.
 
+use super::entry::Key;
 use super::log::Written;
 use crate::identity::BootId;
 use serde::{Deserialize, Serialize};
 
 /// The first byte, which tells messages of names from other broadcasts.
 const MARK: u8 = b'n';
+/// The format that is written. Descriptions came with it; without them it is the one before, which is read too.
 pub(super) const VERSION: u8 = 2;
+/// The format of nodes that speak wire version 1.
+pub(super) const VERSION_BEFORE: u8 = 1;
+/// The wire version with which the present format came.
+const SPOKEN_SINCE: u16 = 2;
 /// The most entries in one delta. With names of full length it is 160 KiB, with usual ones 25.
 pub(super) const DELTA_ENTRIES_MAX: usize = 512;
 /// About how long a delta gets at most. Descriptions may be long.
@@ -28,7 +34,7 @@ pub enum NamesWireError {
     #[error("the message is not one of names")]
     Foreign,
     /// Another version.
-    #[error("version {found} of the message is not {VERSION}")]
+    #[error("version {found} of the message is neither {VERSION_BEFORE} nor {VERSION}")]
     Version {
         /// The version it says.
         found: u8,
@@ -95,10 +101,26 @@ pub(super) fn is_ours(bytes: &[u8]) -> bool {
     bytes.first() == Some(&MARK)
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Message, NamesWireError> {
-    let body = match bytes {
+/// A message of this node, for one that speaks this wire version: what it does not know is left out. None when it is no message of names.
+#[must_use]
+pub fn spoken(bytes: Vec<u8>, wire: u16) -> Option<Vec<u8>> {
+    if wire >= SPOKEN_SINCE {
+        return Some(bytes);
+    }
+    let (mut message, _) = decode(&bytes).ok()?;
+    if let Message::Written { delta, .. } | Message::Delta(delta) = &mut message {
+        delta
+            .entries
+            .retain(|(_, key, _)| !matches!(key, Key::Description(_)));
+    }
+    Some(postcard::to_extend(&message, vec![MARK, VERSION_BEFORE]).unwrap_or_default())
+}
+
+/// The message, and the format in which it was written.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Message, u8), NamesWireError> {
+    let (format, body) = match bytes {
         [] | [MARK] => return Err(NamesWireError::Empty),
-        [MARK, VERSION, body @ ..] => body,
+        [MARK, format @ VERSION_BEFORE..=VERSION, body @ ..] => (*format, body),
         [MARK, found, ..] => return Err(NamesWireError::Version { found: *found }),
         [_, ..] => return Err(NamesWireError::Foreign),
     };
@@ -111,7 +133,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, NamesWireError> {
         Message::Check { .. } => true,
     };
     if rest.is_empty() && is_bounded {
-        Ok(message)
+        Ok((message, format))
     } else {
         Err(NamesWireError::TooLong)
     }

@@ -8,7 +8,7 @@ use super::credentials::{ALPN_JOIN, provider};
 use super::token::{JoinToken, TokenGrant, TokenId, TokenRefusal, TokenStore};
 use super::{NodeCertificate, NodeKey, PinnedRoot, PinnedVerdict};
 use crate::identity::NodeId;
-use crate::link::{WIRE_VERSION, WIRE_VERSION_MIN};
+use crate::link::{WIRE_VERSIONS, common_version};
 use crate::transport::Stream;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -243,7 +243,7 @@ async fn attempt(
     };
     let key = NodeKey::generate().map_err(unusable)?;
     let request = JoinRequest {
-        versions: (WIRE_VERSION_MIN, WIRE_VERSION),
+        versions: WIRE_VERSIONS,
         token: token.id,
         secret: token.secret,
         csr: key.request(&node.name).map_err(unusable)?,
@@ -334,10 +334,9 @@ pub struct Gate<'a> {
 pub fn decide(request: &JoinRequest, gate: &Gate<'_>) -> Result<TokenGrant, JoinRefusal> {
     let now = gate.clock_ms / 1000;
     let grant = gate.tokens.check(request.token, &request.secret, now)?;
-    let (oldest, newest) = request.versions;
-    if newest < WIRE_VERSION_MIN || oldest > WIRE_VERSION {
+    if common_version(request.versions, WIRE_VERSIONS).is_none() {
         return Err(JoinRefusal::Version {
-            theirs: (WIRE_VERSION_MIN, WIRE_VERSION),
+            theirs: WIRE_VERSIONS,
         });
     }
     let apart_ms = gate.clock_ms.abs_diff(request.clock_ms);

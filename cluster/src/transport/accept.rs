@@ -123,11 +123,9 @@ fn objection(shared: &Shared, connection: &Connection, hello: &Hello) -> Option<
     if hello.cluster != shared.cluster {
         return Some(Goodbye::OtherCluster);
     }
-    if hello.common_version().is_none() {
-        return Some(Goodbye::Version((
-            crate::link::WIRE_VERSION_MIN,
-            crate::link::WIRE_VERSION,
-        )));
+    let versions = shared.tuning.versions;
+    if hello.common_version(versions).is_none() {
+        return Some(Goodbye::Version(versions));
     }
     (!shared.handler.admits(&hello.node)).then_some(Goodbye::Evicted)
 }

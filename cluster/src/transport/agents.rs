@@ -69,6 +69,11 @@ pub trait Services: Send + Sync + 'static {
         let _ = by;
     }
 
+    /// A peer and this node have no version in common.
+    fn other_version(&self, peer: &Name, theirs: (u16, u16)) {
+        let _ = (peer, theirs);
+    }
+
     /// Somebody without a certificate wants to join.
     fn join(&self, connection: Connection);
 }
@@ -145,6 +150,10 @@ impl Handler for AgentHandler {
 
     fn evicted(&self, by: &Name) {
         self.services.evicted(by);
+    }
+
+    fn other_version(&self, peer: &Name, theirs: (u16, u16)) {
+        self.services.other_version(peer, theirs);
     }
 
     fn join(&self, connection: Connection) {

@@ -157,8 +157,13 @@ fn note_end(shared: &Shared, peer: &Peer, lane: &LaneState, ended: &Ended) {
     };
     let is_abrupt = matches!(ended, Ended::Closed | Ended::Io(_));
     tracing::debug!(peer = %peer.name, lane = lane.lane.as_str(), %ended, "no connection");
-    if matches!(ended, Ended::Goodbye(Goodbye::Evicted)) {
-        shared.handler.evicted(&peer.name);
+    match ended {
+        Ended::Goodbye(Goodbye::Evicted) => shared.handler.evicted(&peer.name),
+        Ended::Goodbye(Goodbye::Version(theirs))
+        | Ended::Hello(HelloError::Version { theirs, .. }) => {
+            shared.handler.other_version(&peer.name, *theirs);
+        }
+        _ => {}
     }
     if was_open {
         shared
@@ -266,6 +271,7 @@ fn open(
         let mut inner = lane.inner.lock();
         let opened = inner.link.opened(hello)?;
         inner.connections += 1;
+        inner.version = Some(opened.version);
         inner.last_problem = None;
         opened
     };

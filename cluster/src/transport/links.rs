@@ -3,7 +3,9 @@
 use super::network::{Connection, DialError, Network};
 use super::{accept, lane};
 use crate::identity::{BootId, NodeId};
-use crate::link::{Broken, Hello, Lane, Limits, Link, MESSAGE_BYTES_MAX, Message, Refused};
+use crate::link::{
+    Broken, Hello, Lane, Limits, Link, MESSAGE_BYTES_MAX, Message, Refused, WIRE_VERSIONS,
+};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,6 +52,11 @@ pub trait Handler: Send + Sync + 'static {
         let _ = by;
     }
 
+    /// A peer and this node have no version in common.
+    fn other_version(&self, peer: &Name, theirs: (u16, u16)) {
+        let _ = (peer, theirs);
+    }
+
     /// Somebody without a certificate wants to join.
     fn join(&self, connection: Connection) {
         drop(connection);
@@ -70,6 +77,8 @@ pub struct Tuning {
     pub handshakes_max: usize,
     /// How many of them from one address.
     pub handshakes_per_address_max: usize,
+    /// Which versions the node speaks, oldest and newest: those of this build, but in tests of upgrades.
+    pub versions: (u16, u16),
 }
 
 impl Default for Tuning {
@@ -80,6 +89,7 @@ impl Default for Tuning {
             silence_limit: Duration::from_secs(5),
             handshakes_max: 64,
             handshakes_per_address_max: 16,
+            versions: WIRE_VERSIONS,
         }
     }
 }
@@ -205,6 +215,8 @@ pub(super) struct LaneInner {
     pub(super) renew: bool,
     /// Wakers of those who wait for room.
     pub(super) waiters: VecDeque<Waker>,
+    /// What was agreed on with the last hello.
+    pub(super) version: Option<u16>,
     pub(super) pings: BTreeMap<u64, PendingPing>,
     pub(super) connections: u64,
     pub(super) last_problem: Option<String>,
@@ -477,6 +489,14 @@ impl Links {
         boot.or_else(|| peer.bulk.inner.lock().link.peer_boot())
     }
 
+    /// The version that this node and a peer last agreed on; none before they have met.
+    #[must_use]
+    pub fn wire_version(&self, peer: &Name) -> Option<u16> {
+        let peer = self.0.0.known(peer)?;
+        let version = peer.control.inner.lock().version;
+        version.or_else(|| peer.bulk.inner.lock().version)
+    }
+
     /// All lanes to all peers.
     #[must_use]
     pub fn list(&self) -> Vec<LinkInfo> {
@@ -525,7 +545,9 @@ impl Shared {
                         name.clone(),
                         lane,
                         self.tuning.limits,
-                    ),
+                    )
+                    .speaking(self.tuning.versions),
+                    version: None,
                     incoming: None,
                     verdict: None,
                     renew: false,
