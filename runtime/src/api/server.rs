@@ -5,7 +5,7 @@ use super::fanout::{self, LocalAnswers};
 use super::guard;
 use super::handlers::{
     actors, chaos, components, conversations, dead_letters, events, health, jobs, journal,
-    manifest, messages, nodes, platform, tools, tree, verbs, wasm,
+    manifest, messages, nodes, placement, platform, tools, tree, verbs, wasm,
 };
 use crate::dispatch::{Desk, DurableRuns};
 use crate::node::Node;
@@ -236,6 +236,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/tokens", get(nodes::tokens).post(nodes::create_token)),
         ("/v1/tokens/{id}", delete(nodes::revoke_token)),
         ("/v1/manifest", get(manifest::show).post(manifest::apply)),
+        ("/v1/placement", get(placement::show)),
         ("/v1/conversations", get(conversations::list)),
         ("/v1/conversation", get(conversations::show)),
         ("/v1/cfp", post(conversations::cfp)),

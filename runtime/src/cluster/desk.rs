@@ -90,6 +90,13 @@ impl Services for Desk {
         });
     }
 
+    fn other_version(&self, peer: &Name, theirs: (u16, u16)) {
+        tracing::warn!(%peer, ?theirs, "no wire version in common");
+        if let Some(member) = self.member() {
+            member.other_version.send_replace(Some(theirs));
+        }
+    }
+
     fn join(&self, connection: Connection) {
         let (Some(member), Ok(place)) = (self.member(), self.joining.clone().try_acquire_owned())
         else {

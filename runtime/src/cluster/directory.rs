@@ -15,9 +15,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use swarm_actors::{Place, System, is_service};
 use swarm_cluster::identity::{BootId, NodeId};
+use swarm_cluster::link::WIRE_VERSION;
 use swarm_cluster::membership;
 use swarm_cluster::names::{
-    Class, Decision, Event, Holder, NameChange, Names, NamesParameters, RegisterError,
+    self, Class, Decision, Event, Holder, NameChange, Names, NamesParameters, RegisterError,
 };
 use swarm_cluster::transport::{self, Links, Service};
 use swarm_protocols::{Address, Name, Path};
@@ -313,18 +314,38 @@ impl transport::Directory for Directory {
     }
 }
 
+/// Says something to one member, in the format that it reads. One that was never met is told in this build's, and asks again if it
+/// does not read that.
+fn say(member: &Inner, to: &Name, bytes: Vec<u8>) {
+    let wire = member.links.wire_version(to).unwrap_or(WIRE_VERSION);
+    if let Some(bytes) = names::spoken(bytes, wire) {
+        member.links.say(to, Service::Names, bytes);
+    }
+}
+
+/// Tells all members: by gossip, unless one of them reads another format.
+async fn broadcast(member: &Inner, payload: Vec<u8>) {
+    let peers = member.peers();
+    let mut versions = peers.iter().map(|peer| member.links.wire_version(peer));
+    if versions.all(|version| version.is_none_or(|version| version >= WIRE_VERSION)) {
+        // Lost without gossip, as any broadcast may be.
+        let _ = member
+            .gossip
+            .tell(membership::Event::Broadcast { payload })
+            .await;
+        return;
+    }
+    for peer in peers {
+        say(member, &peer, payload.clone());
+    }
+}
+
 /// Does what the tables decide.
 pub(super) async fn carry_out(member: &Inner, decisions: Vec<Decision>) {
     for decision in decisions {
         match decision {
-            Decision::Send { to, bytes } => member.links.say(&to.name, Service::Names, bytes),
-            Decision::Broadcast(payload) => {
-                // Lost without gossip, as any broadcast may be.
-                let _ = member
-                    .gossip
-                    .tell(membership::Event::Broadcast { payload })
-                    .await;
-            }
+            Decision::Send { to, bytes } => say(member, &to.name, bytes),
+            Decision::Broadcast(payload) => broadcast(member, payload).await,
             Decision::Tell(NameChange::Described {
                 agent,
                 node,

@@ -10,8 +10,10 @@ use super::kept::{Kept, KeptError, Safe};
 use super::ledger::Ledger;
 use super::replicate::{self, Comparing};
 use super::requests::{Answered, Answerer, Forwarded, RequestError, Requests};
+use super::seek;
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -23,6 +25,7 @@ use swarm_cluster::gossip::{
     Datagrams, Gossip, GossipCounters, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice,
 };
 use swarm_cluster::identity::{BootId, NodeId};
+use swarm_cluster::link::WIRE_VERSIONS;
 use swarm_cluster::membership::{Change, Event, MemberState, MemberView, Peer, Profile};
 use swarm_cluster::names;
 use swarm_cluster::security::join::{self, JoinError, open_key};
@@ -43,11 +46,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long a node that joins waits for the first answer of membership.
-const JOINED_LIMIT: Duration = Duration::from_secs(5);
+const JOINED_LIMIT: Duration = Duration::from_millis(4500);
 /// How often a free port is looked for that is free for TCP and UDP alike.
 const PORT_TRIES: u32 = 16;
 /// How long a word about a name may take to get around.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
+/// How many members are kept over a restart: more than a cluster has.
+const MEMBERS_KEPT_MAX: usize = 16_384;
 /// How long saying goodbye may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -126,6 +131,12 @@ pub enum ClusterError {
     /// The certificate was let in and nobody answered in time.
     #[error("the members did not answer within {0:?}")]
     NoAnswer(Duration),
+    /// The members that answered have no wire version in common with this node.
+    #[error("the cluster speaks link versions {} to {}", .theirs.0, .theirs.1)]
+    Version {
+        /// What one of them speaks, oldest and newest.
+        theirs: (u16, u16),
+    },
     /// Another process has this node's name.
     #[error("another process is {0}")]
     NameTaken(Name),
@@ -183,6 +194,7 @@ pub(super) struct Inner {
     pub(super) credentials: Credentials,
     pub(super) renewal: Renewal,
     pub(super) links: Links,
+    pub(super) membership_links: Arc<MembershipLinks>,
     pub(super) gossip: GossipHandle,
     pub(super) directory: Arc<Directory>,
     pub(super) attended: Attended,
@@ -190,6 +202,8 @@ pub(super) struct Inner {
     pub(super) descriptions: Descriptions,
     pub(super) comparing: Arc<Comparing>,
     expelled: watch::Sender<Option<Expelled>>,
+    /// The versions of a member that has none in common with this node.
+    pub(super) other_version: watch::Sender<Option<(u16, u16)>>,
     pub(super) switch: Switch,
     pub(super) allows_faults: AtomicBool,
     address: SocketAddr,
@@ -253,6 +267,7 @@ pub(super) struct Ground {
     pub(super) datagrams: Arc<dyn Datagrams>,
     pub(super) switch: Switch,
     pub(super) profile: Profile,
+    pub(super) versions: (u16, u16),
     pub(super) seed: u64,
 }
 
@@ -331,6 +346,7 @@ impl Cluster {
             }),
             switch,
             profile: Profile::default(),
+            versions: WIRE_VERSIONS,
             seed: fastrand::u64(..),
         };
         let cluster = Self::assemble(system, safe, identity, credentials, ground)?;
@@ -359,6 +375,7 @@ impl Cluster {
             datagrams,
             switch,
             profile,
+            versions,
             seed,
         } = ground;
         let (desk, inbox) = Desk::new();
@@ -369,7 +386,10 @@ impl Cluster {
             network,
             handler: Arc::new(AgentHandler::new(system.downgrade(), desk.clone())),
             seed,
-            tuning: Tuning::default(),
+            tuning: Tuning {
+                versions,
+                ..Tuning::default()
+            },
         });
         let directory = Arc::new(Directory::new(me.clone(), seed));
         transport.connect(links.clone(), Some(directory.clone()));
@@ -386,7 +406,7 @@ impl Cluster {
                 seed,
                 keys: ring_of(&kept)?,
                 datagrams,
-                links: membership_links,
+                links: membership_links.clone(),
             },
             &Handle::current(),
         );
@@ -401,6 +421,7 @@ impl Cluster {
             credentials,
             renewal: Renewal::default(),
             links,
+            membership_links,
             gossip: handle.clone(),
             directory,
             attended: Attended::default(),
@@ -408,6 +429,7 @@ impl Cluster {
             descriptions: Descriptions::default(),
             comparing: Arc::default(),
             expelled: watch::Sender::new(None),
+            other_version: watch::Sender::new(None),
             switch,
             allows_faults: AtomicBool::new(false),
             address,
@@ -426,6 +448,7 @@ impl Cluster {
             tokio::spawn(directory::run(weak.clone(), inner.directory.clone())),
             tokio::spawn(follow(weak, notices)),
             tokio::spawn(replicate::run(weak_again, inner.comparing.clone(), seed)),
+            tokio::spawn(seek::run(inner.this.clone(), seed)),
             tokio::spawn(directory::learn_paths(
                 inner.directory.clone(),
                 inner.requests.clone(),
@@ -470,6 +493,9 @@ impl Cluster {
                 }
                 Ok(Ok(_)) | Ok(Err(RecvError::Lagged(_))) => {}
                 Ok(Err(RecvError::Closed)) | Err(_) => {
+                    if let Some(theirs) = *self.0.other_version.borrow() {
+                        return Err(ClusterError::Version { theirs });
+                    }
                     // A node that was a member before and finds nobody is up alone, and goes on looking.
                     return Ok(alive.max(1));
                 }
@@ -666,10 +692,19 @@ impl Inner {
         let views = self.gossip.members().await.unwrap_or_default();
         let me = &self.links.me().name;
         let mut kept = self.kept.lock();
-        kept.members = views
+        // Those that were told of and not met yet stay.
+        let mut members: BTreeMap<Name, String> = kept.members.drain(..).collect();
+        for view in views {
+            if view.state == MemberState::Left {
+                members.remove(&view.node.name);
+            } else if view.node.name != *me {
+                members.insert(view.node.name, view.address.to_string());
+            }
+        }
+        kept.members = members
             .into_iter()
-            .filter(|view| view.node.name != *me && view.state != MemberState::Left)
-            .map(|view| (view.node.name, view.address.to_string()))
+            .filter(|(name, _)| !kept.ledger.is_denied(name))
+            .take(MEMBERS_KEPT_MAX)
             .collect();
         self.store(&kept);
     }

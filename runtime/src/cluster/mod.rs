@@ -21,6 +21,7 @@ mod member;
 mod orders;
 mod replicate;
 mod requests;
+mod seek;
 mod simulated;
 mod verbs;
 

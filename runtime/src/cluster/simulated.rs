@@ -35,6 +35,9 @@ pub struct Simulated {
     pub datagrams: Arc<dyn Datagrams>,
     /// How patient membership is.
     pub profile: Profile,
+    /// Which wire versions it speaks, oldest and newest: those of this build
+    /// ([`WIRE_VERSIONS`](swarm_cluster::link::WIRE_VERSIONS)), but in tests of upgrades.
+    pub versions: (u16, u16),
     /// Drives random choices.
     pub seed: u64,
     /// Whom it asks first; nobody, for the first node.
@@ -66,7 +69,11 @@ impl Cluster {
                 roots: vec![authority.root().to_vec()],
                 authority: None,
                 ledger: Ledger::of(vec![GOSSIP_KEY]),
-                members: Vec::new(),
+                members: simulated
+                    .contacts
+                    .iter()
+                    .map(|(name, address)| (name.clone(), address.to_string()))
+                    .collect(),
             },
             authority: Some(authority),
             contacts: simulated.contacts,
@@ -78,6 +85,7 @@ impl Cluster {
             datagrams: simulated.datagrams,
             switch: Switch::default(),
             profile: simulated.profile,
+            versions: simulated.versions,
             seed: simulated.seed,
         };
         let credentials = identity.credentials()?;

@@ -133,6 +133,18 @@ pub enum LoadError {
 }
 
 impl Manifest {
+    /// What becomes of this one when another is applied: the other's tree. What the process was started with stays in force.
+    pub(crate) fn followed_by(&self, other: Self, edition: Edition) -> Self {
+        Self {
+            node: self.node.clone(),
+            tools: self.tools.clone(),
+            cluster: self.cluster.clone(),
+            file: self.file.clone(),
+            edition,
+            ..other
+        }
+    }
+
     /// Reads and checks a file.
     ///
     /// # Errors

@@ -153,15 +153,7 @@ impl Node {
             });
         }
         let behaviours = &self.0.behaviours;
-        let new = Manifest {
-            // What the process was started with stays in force.
-            node: old.node.clone(),
-            tools: old.tools.clone(),
-            cluster: old.cluster.clone(),
-            file: old.file.clone(),
-            edition,
-            ..Manifest::parse(&text, behaviours)?
-        };
+        let new = old.followed_by(Manifest::parse(&text, behaviours)?, edition);
         if let Some(max) = self.0.agents_max {
             let agents = placement::fixed_agents(&new.root);
             if agents > u64::from(max) {
@@ -182,6 +174,7 @@ impl Node {
             "another manifest is applied"
         );
         let problems = self.change(&old, new, draft, &steps).await;
+        self.keep_applied(generation, &text);
         *self.0.applied.lock() = Some(text);
         let detail = format!("generation {generation}, {} changes", steps.len());
         self.system()

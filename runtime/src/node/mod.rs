@@ -10,6 +10,7 @@ mod blueprint;
 mod components;
 mod conversations;
 mod durable;
+mod kept;
 mod past;
 mod placed;
 mod registry;
@@ -117,6 +118,8 @@ struct Inner {
     agents_max: Option<u32>,
     /// The text of the manifest that was applied last.
     applied: Mutex<Option<Arc<str>>>,
+    /// What tells the tree apart that it was started with.
+    base: u64,
     /// One manifest is applied at a time: that takes as long as stops and starts.
     applying: tokio::sync::Mutex<()>,
     /// What runs its placed children, once the tree has been started.
@@ -220,6 +223,7 @@ impl Node {
             conversations: ConversationBook::default(),
             name: options.name,
             tools: NodeTools::new(&options.manifest.tools),
+            base: kept::base_of(&options.manifest.root),
             manifest: RwLock::new(Arc::new(options.manifest)),
             blueprint: Blueprint::default(),
             labels: options.labels,
@@ -293,6 +297,7 @@ impl Node {
             }
             !matches!(std::mem::replace(&mut *phase, Phase::Starting), Phase::New)
         };
+        let alarm = (!again).then(|| self.take_up_kept()).flatten();
         // On the agents' runtime, as calls of their tools are.
         self.0.tools.start();
         // A start that is dropped undoes what it has begun.
@@ -301,6 +306,12 @@ impl Node {
             () = self.phase_is(|phase| !matches!(phase, Phase::Starting)) => None,
             started = self.start_supervisors() => Some(started),
         };
+        let started = started.map(|started| {
+            started.map(|mut alarms| {
+                alarms.extend(alarm);
+                alarms
+            })
+        });
         let outcome = self.conclude_start(started, again);
         self.0.changed.notify_waiters();
         if outcome.is_ok() {

@@ -122,7 +122,7 @@ pub(crate) enum Command {
     /// Look at actors and act on them
     #[command(subcommand)]
     Actor(Actor),
-    /// What happened on a node
+    /// What happened on the nodes
     Events(Events),
     /// Messages that could not be delivered or whose turn failed for good
     #[command(subcommand)]
@@ -133,6 +133,9 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Make the trees of all nodes what a manifest declares
     Apply(Apply),
+    /// Where placed children run
+    #[command(subcommand)]
+    Placement(PlacementCommand),
     /// The settings of a node
     #[command(subcommand)]
     Config(Config),
@@ -181,6 +184,12 @@ pub(crate) enum Command {
     },
     /// Print the program's version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlacementCommand {
+    /// List them with their nodes, and those that run nowhere
+    Ls,
 }
 
 #[derive(Debug, Subcommand)]
@@ -819,7 +828,7 @@ pub(crate) struct Events {
     /// Go on with what happens next
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only events after this number
+    /// Only events after this number, of the node that is asked
     #[arg(long, value_name = "SEQ")]
     pub(crate) after: Option<u64>,
     /// At most so many

@@ -97,6 +97,7 @@ async fn once(global: &Global, output: Output, command: &Command) -> Result<Exit
         Command::Events(events) => commands::events::run(global, output, events).await,
         Command::Cfp(cfp) => commands::cfp::run(global, output, cfp).await,
         Command::Conversation(asked) => commands::conversation::run(global, output, asked).await,
+        Command::Placement(command) => commands::placement::run(global, output, command).await,
         Command::Deadletter(letter) => commands::dead_letter::run(global, output, letter).await,
         Command::Plan(plan) => commands::apply::plan(global, output, plan).await,
         Command::Apply(apply) => commands::apply::apply(global, output, apply).await,

@@ -56,6 +56,14 @@ fn sides(world: &World) -> BTreeMap<u8, Vec<u32>> {
     sides
 }
 
+/// Whether the nodes of this side hold each other for alive, and nobody else.
+fn is_connected(world: &World, nodes: &[u32]) -> bool {
+    let all = nodes.iter().map(|number| called(*number)).collect();
+    nodes
+        .iter()
+        .all(|number| world.views.get(number) == Some(&all))
+}
+
 /// Whether the nodes of this side claim names for the cluster.
 fn claims(world: &World, nodes: &[u32]) -> bool {
     nodes.iter().all(|number| {
@@ -65,7 +73,10 @@ fn claims(world: &World, nodes: &[u32]) -> bool {
 }
 
 fn invariant_a_name_has_one_owner_in_a_connected_stable_view(world: &World) {
-    for nodes in sides(world).values().filter(|nodes| claims(world, nodes)) {
+    for nodes in sides(world).values() {
+        if !is_connected(world, nodes) || !claims(world, nodes) {
+            continue;
+        }
         let holders: Vec<_> = nodes
             .iter()
             .map(|number| {
@@ -87,7 +98,10 @@ fn invariant_who_gave_way_does_not_run(world: &World) {
     if world.plan.on_name_conflict == "keep-local" {
         return;
     }
-    for nodes in sides(world).values().filter(|nodes| claims(world, nodes)) {
+    for nodes in sides(world).values() {
+        if !is_connected(world, nodes) || !claims(world, nodes) {
+            continue;
+        }
         let running: Vec<_> = nodes
             .iter()
             .filter(|number| {
@@ -112,6 +126,8 @@ fn invariant_who_gave_way_does_not_run(world: &World) {
 }
 
 fn invariant_all_see_all(world: &World) {
+    let nodes: Vec<u32> = world.nodes.keys().copied().collect();
+    assert!(is_connected(world, &nodes), "{:?}", world.views);
     for (number, running) in &world.nodes {
         let hands = running.node.system().group(&name("hands")).len();
         assert_eq!(hands, world.nodes.len(), "{} sees {hands}", called(*number));

@@ -9,18 +9,24 @@ mod agents;
 mod diary;
 mod invariants;
 mod steps;
+mod upgrade;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Plays one seed and gives its trace.
-fn play(seed: u64) -> Vec<String> {
+/// Runs something in virtual time.
+fn virtually<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(steps::run(seed))
+    runtime.block_on(run)
+}
+
+/// Plays one seed and gives its trace.
+fn play(seed: u64) -> Vec<String> {
+    virtually(steps::run(seed))
 }
 
 /// Plays seeds one after the other; the first that fails is named.
@@ -55,6 +61,18 @@ fn one_seed_is_one_run() {
         assert_eq!(first.len(), second.len());
         assert!(first.len() > 100, "something happened: {}", first.len());
     }
+}
+
+#[test]
+fn a_rolling_upgrade_from_the_wire_version_before_loses_nothing() {
+    for seed in 0..4 {
+        virtually(upgrade::a_rolling_upgrade_loses_nothing(seed));
+    }
+}
+
+#[test]
+fn nodes_whose_wire_versions_are_further_apart_are_refused_within_5_s() {
+    virtually(upgrade::versions_further_apart_are_refused(1));
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(crate) async fn run(seed: u64) -> Vec<String> {
     world.pass(SECOND * 5).await;
     for key in 0..STEPS {
         step(&mut world, &mut random, u64::from(key)).await;
+        world.look().await;
         invariants::always(&world);
     }
     world.lose(0.0);
@@ -50,6 +51,7 @@ pub(crate) async fn run(seed: u64) -> Vec<String> {
         }
     }
     world.pass(REST).await;
+    world.look().await;
     invariants::at_the_end(&world);
     std::mem::take(&mut world.trace)
 }

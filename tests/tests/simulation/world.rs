@@ -2,7 +2,7 @@
 
 use crate::agents::{Boss, Caller, Clerk, Do, Hand};
 use crate::diary::{Diary, Process};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use swarm_actors::conversation::{
 use swarm_actors::{AgentRef, AnyRef, What};
 use swarm_cluster::gossip::hub::PacketHub;
 use swarm_cluster::identity::{BootId, NodeId};
+use swarm_cluster::link::WIRE_VERSIONS;
 use swarm_cluster::membership::Profile;
 use swarm_cluster::transport::hub::Hub;
 use swarm_protocols::{Name, Path};
@@ -95,8 +96,12 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<u32, Running>,
     pub(crate) trace: Vec<String>,
     pub(crate) side: Vec<u8>,
+    /// Whom each node holds for alive, when it was last looked at.
+    pub(crate) views: BTreeMap<u32, BTreeSet<Name>>,
     /// Since when nothing has happened that changes views or holders of names.
     pub(crate) quiet_since: Instant,
+    /// What nodes that are started from now on speak.
+    pub(crate) versions: (u16, u16),
     lives: BTreeMap<u32, u32>,
     hub: Hub,
     packets: PacketHub,
@@ -146,7 +151,9 @@ impl World {
             diary: Diary::default(),
             nodes: BTreeMap::new(),
             trace: Vec::new(),
+            views: BTreeMap::new(),
             quiet_since: now,
+            versions: WIRE_VERSIONS,
             lives: BTreeMap::new(),
             hub,
             packets: PacketHub::new(seed),
@@ -213,6 +220,7 @@ impl World {
             network: Arc::new(self.hub.node(&called(number))),
             datagrams: Arc::new(self.packets.node(address(number))),
             profile: self.plan.profile,
+            versions: self.versions,
             seed,
             contacts: others
                 .map(|other| (called(other), address(other)))
@@ -301,6 +309,17 @@ impl World {
                 return;
             }
             tokio::time::sleep((end - now).min(Duration::from_millis(500))).await;
+        }
+    }
+
+    /// Asks each node whom it holds for alive.
+    pub(crate) async fn look(&mut self) {
+        self.views.clear();
+        for (number, running) in &self.nodes {
+            let members = running.cluster.members().await;
+            let alive = members.into_iter().filter(|member| member.state == "alive");
+            self.views
+                .insert(*number, alive.map(|member| member.name).collect());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What happened: a page of it, or a stream.
 
+use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
 use crate::api::input::{QueryOf, page_of, wants_stream};
 use crate::api::server::Api;
@@ -25,6 +26,7 @@ const LIMIT_MAX: usize = 10_000;
 pub(in crate::api) async fn events(
     State(api): State<Api>,
     headers: HeaderMap,
+    scope: Scope,
     QueryOf(query): QueryOf<EventsQuery>,
 ) -> Result<Response, Fault> {
     let limit = page_of(query.limit, LIMIT, LIMIT_MAX)?;
@@ -36,6 +38,12 @@ pub(in crate::api) async fn events(
             .and_then(|value| value.parse().ok());
         return Ok(follow(&api, resumed.or(query.after)).into_response());
     }
+    // Numbers count on one node each.
+    let scope = match query.after {
+        None => scope,
+        Some(_) => Scope::Node,
+    };
+    let others: Gathered<EventsAnswer> = fanout::gather(&api, scope, "/v1/events", &query).await;
     let after = query.after.unwrap_or(0);
     let stream = api.node.system().events();
     let found = stream.since(after, limit);
@@ -43,12 +51,24 @@ pub(in crate::api) async fn events(
     let missed = found
         .first()
         .map_or(0, |first| first.seq.saturating_sub(after + 1));
-    Ok(Json(EventsAnswer {
+    let mut answer = EventsAnswer {
         next: found.last().map_or(after, |last| last.seq),
         missed,
         events: found.iter().map(|event| view::event(node, event)).collect(),
-    })
-    .into_response())
+        unanswered: others.unanswered,
+    };
+    for (_, other) in others.answers {
+        answer.missed += other.missed;
+        answer.events.extend(other.events);
+    }
+    // Each node's own are in order; equal times keep that.
+    answer.events.sort_by_key(|event| event.at);
+    if answer.events.len() > limit {
+        answer.events.truncate(limit);
+        let own = answer.events.iter().rev().find(|event| event.node == node);
+        answer.next = own.map_or(after, |last| last.seq);
+    }
+    Ok(Json(answer).into_response())
 }
 
 /// A client that follows. It reads from the history as long as that reaches, so a client that is slow for a while

@@ -12,6 +12,7 @@ pub(super) mod journal;
 pub(super) mod manifest;
 pub(super) mod messages;
 pub(super) mod nodes;
+pub(super) mod placement;
 pub(super) mod platform;
 pub(super) mod tools;
 pub(super) mod tree;

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
-    /// Only events with a greater sequence number.
+    /// Only events with a greater sequence number, of the node that is asked; without it those of all nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// At most so many, the oldest first; 1000 unless given.
@@ -22,10 +22,13 @@ pub struct EventsQuery {
 pub struct EventsAnswer {
     /// The events, oldest first.
     pub events: Vec<EventRecord>,
-    /// What to give as `after` next time.
+    /// What to give as `after` next time, to the same node.
     pub next: u64,
     /// Events after `after` that the history no longer holds.
     pub missed: u64,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// One event.

@@ -11,6 +11,7 @@ mod journal;
 mod manifest;
 mod messages;
 mod node;
+mod placement;
 mod platform;
 mod tools;
 mod wasm;
@@ -49,6 +50,7 @@ pub use node::{
     ApiError, ErrorAnswer, LiveAnswer, NodeState, NodeTree, ReadyAnswer, StatusAnswer, Supervision,
     TreeAnswer, TreeNode, TreeQuery, TreeStartAnswer,
 };
+pub use placement::{PlacedNowhere, PlacementAnswer, PlacementNode};
 pub use platform::{AmsAnswer, AmsEntry, DfAgentQuery, DfAnswer, DfEntry, DfQuery, DfService};
 pub use tools::{
     McpServerSummary, ToolCallRecord, ToolCallsAnswer, ToolCallsQuery, ToolSummary, ToolsAnswer,

@@ -37,6 +37,7 @@ async fn list(client: &NodeClient, output: Output, events: &Events) -> Result<Ex
         let mut table = Table::new(&[
             ("SEQ", Align::Right),
             ("TIME", Align::Left),
+            ("NODE", Align::Left),
             ("KIND", Align::Left),
             ("PATH", Align::Left),
             ("LIFE", Align::Right),
@@ -46,6 +47,7 @@ async fn list(client: &NodeClient, output: Output, events: &Events) -> Result<Ex
             table.row(vec![
                 event.seq.to_string(),
                 event.at.to_string(),
+                event.node.clone(),
                 event.kind.clone(),
                 event.path.clone().unwrap_or_default(),
                 event.incarnation.map(|n| n.to_string()).unwrap_or_default(),
@@ -54,9 +56,10 @@ async fn list(client: &NodeClient, output: Output, events: &Events) -> Result<Ex
         }
         table
     })?;
+    output.unanswered(&answer.unanswered);
     if answer.missed > 0 {
         output.note(&format!(
-            "{} older events are no longer in the node's history",
+            "{} older events are no longer in the nodes' histories",
             answer.missed
         ));
     }

@@ -197,6 +197,11 @@ fn failure(error: &ClusterError) -> Failure {
             "name-taken",
             "--name with a name that no member has",
         ),
+        ClusterError::Version { .. } => (
+            ExitStatus::CheckFailed,
+            "version-mismatch",
+            "use a swarmctl whose minor version is the cluster's or next to it",
+        ),
         ClusterError::NoAnswer(_) => (
             ExitStatus::TimedOut,
             "no-answer",

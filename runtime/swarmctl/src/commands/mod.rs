@@ -22,6 +22,7 @@ mod membership;
 pub(crate) mod new;
 pub(crate) mod node;
 mod past;
+pub(crate) mod placement;
 pub(crate) mod platform;
 mod reload;
 pub(crate) mod status;

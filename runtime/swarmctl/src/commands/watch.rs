@@ -25,7 +25,7 @@ pub(crate) fn check(output: Output, command: &Command) -> Result<(), Failure> {
 
 fn is_read(command: &Command) -> bool {
     match command {
-        Command::Status | Command::NodeCommand(_) => true,
+        Command::Status | Command::NodeCommand(_) | Command::Placement(_) => true,
         Command::Tree(tree) => tree.action.is_none(),
         Command::Actor(actor) => matches!(actor, Actor::Ls(_) | Actor::Describe { .. }),
         Command::Deadletter(letter) => {
