@@ -10,7 +10,7 @@ use crate::agent::{Agent, Failure, Init};
 use crate::journal::{Class, JournalError, StreamName};
 use crate::sync_plain::Mutex;
 use crate::turn::Turn;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::{AclMessage, ExitReason, Path, Performative};
@@ -28,6 +28,9 @@ pub(super) struct Shared<D> {
 pub(super) struct Trouble {
     /// Agents whose stream cannot be read, and why: the next start is declined.
     pub(super) held: BTreeMap<Path, String>,
+    /// Agents whose last life could not apply what it had written: the next start looks whether its stream can be read at all,
+    /// so that one that cannot be costs its supervisor one restart and no more.
+    pub(super) suspects: BTreeSet<Path>,
     /// How many lives began to handle a message, by agent and message.
     pub(super) begun: BTreeMap<(Path, String), u32>,
 }
@@ -76,7 +79,10 @@ impl<D: DurableBehaviour> Agent for DurableAgent<D> {
     /// Looks at the stream's head only: a node may have a million of these. The rest is read with the first message.
     async fn init(&mut self, turn: &mut Turn<'_, Self>) -> Result<Init, Failure> {
         let path = turn.path().clone();
-        let held = self.shared.trouble.lock().held.remove(&path);
+        let (held, is_suspect) = {
+            let mut trouble = self.shared.trouble.lock();
+            (trouble.held.remove(&path), trouble.suspects.remove(&path))
+        };
         if let Some(why) = held {
             turn.system().publish_custom(Some(path), "held", &why);
             return Ok(Init::Ignore);
@@ -91,6 +97,14 @@ impl<D: DurableBehaviour> Agent for DurableAgent<D> {
                     let mut life = Life::new(self.shared.clone(), stream);
                     life.tick = Some((id, wake_at));
                     self.life = Some(Box::new(life));
+                }
+                if is_suspect && let Err(failure) = self.life(turn)?.wake(turn).await {
+                    let held = self.shared.trouble.lock().held.remove(&path);
+                    let Some(why) = held else {
+                        return Err(failure);
+                    };
+                    turn.system().publish_custom(Some(path), "held", &why);
+                    return Ok(Init::Ignore);
                 }
                 Ok(Init::Ready)
             }

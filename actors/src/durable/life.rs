@@ -240,7 +240,11 @@ impl<D: DurableBehaviour> Life<D> {
             return Ok(Committed::Repeat(appended));
         }
         for event in &events {
-            shared.behaviour.evolve(&mut awake.state, event).await?;
+            if let Err(failure) = shared.behaviour.evolve(&mut awake.state, event).await {
+                let suspect = turn.path().clone();
+                shared.trouble.lock().suspects.insert(suspect);
+                return Err(failure);
+            }
         }
         awake.ledger.apply(&facts);
         awake.last_seq = appended.last.0;

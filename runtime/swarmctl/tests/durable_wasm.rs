@@ -259,6 +259,39 @@ fn a_durable_component_is_upgraded_by_a_deployment_and_taken_back() {
     node.stop();
 }
 
+/// With the intensity that a supervisor has unless it says otherwise.
+#[test]
+fn a_component_that_cannot_apply_its_events_is_held_and_its_neighbours_live() {
+    let folder = folder();
+    let text = manifest().replace("intensity = 1000\n", "");
+    let manifest = file(&folder, "swarm.toml", &text);
+    let data = folder.path().join("data");
+    let node = Running::up(&manifest, data.to_str().expect("UTF-8"));
+    node.call("/alice", r#"{"deposit":5}"#).expect(0);
+    node.call("/bob", r#"{"deposit":6}"#).expect(0);
+    let cursed = node.call("/bob", r#"{"curse":"trap"}"#);
+    assert_ne!(cursed.status, 0, "{cursed:?}");
+    let begun = Instant::now();
+    loop {
+        let said = node.call("/bob", "\"balance\"");
+        let told = format!("{}{}", said.stdout, said.stderr);
+        if said.status != 0 && told.contains("no such agent") {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{told}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let events = node.run(&["events", "--kind", "custom"]);
+    let told = format!("{}{}", events.stdout, events.stderr);
+    assert!(told.contains("event 2 of stream /bob"), "{told}");
+    let answer = node.call("/alice", r#"{"withdraw":1}"#).expect(0).json();
+    assert_eq!(answer["content"]["balance"], 4);
+    // What it was before that can still be told.
+    let before = node.run(&["actor", "state", "/bob", "--at", "1"]).expect(0);
+    assert_eq!(before.json()["state"]["balance"], 6);
+    node.stop();
+}
+
 #[test]
 fn manifest_and_component_must_agree_on_what_is_durable() {
     let folder = folder();
