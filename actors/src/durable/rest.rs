@@ -92,6 +92,8 @@ async fn snapshot<D: DurableBehaviour>(
 ) {
     let before = awake.snapshot;
     let Some(snapshot) = awake.take_snapshot(&shared.behaviour, stream, now_ms).await else {
+        // The next try is as far away as after one that went well.
+        (awake.events, awake.bytes) = (0, 0);
         return;
     };
     let journal = shared.durability.journal();

@@ -14,6 +14,9 @@ pub struct Account {
     /// The second version's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+    /// Whether it panics when it is asked for its state.
+    #[serde(default, skip)]
+    is_shy: bool,
 }
 
 /// The version of this code.
@@ -43,7 +46,8 @@ enum Order {
     Note(String),
     /// Makes this turn trap.
     Trap,
-    /// Records what makes `apply` misbehave: `loop`, `eat`, `trap`, `refuse` or `time`.
+    /// Records what makes `apply` misbehave: `loop`, `eat`, `trap`, `refuse` or `time`; `shy` makes `snapshot` trap
+    /// from then on.
     Curse(String),
 }
 
@@ -157,6 +161,7 @@ impl DurableAgent for Account {
                 self.balance = self.balance.wrapping_sub(amount);
             }
             ("noted", 1) if VERSION == 2 => self.notes.push(event.read_json()?),
+            ("cursed", 1) if event.data == b"shy" => self.is_shy = true,
             ("cursed", 1) => misbehave(&event.data)?,
             _ => return Err(event.unknown()),
         }
@@ -165,6 +170,7 @@ impl DurableAgent for Account {
     }
 
     fn snapshot(&self) -> Result<SavedState, String> {
+        assert!(!self.is_shy, "cursed");
         let bytes = serde_json::to_vec(self).map_err(|error| error.to_string())?;
         Ok(SavedState { version: 1, bytes })
     }

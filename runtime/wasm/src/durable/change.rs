@@ -111,6 +111,16 @@ impl DurableGuest {
         }
     }
 
+    /// Makes an instance that a call has broken anew, from the journal. If that fails too, the next turn says so.
+    pub(super) async fn mend(&self, state: &mut GuestState) {
+        if state.life.is_whole().is_err() {
+            let component = state.life.component().clone();
+            if let Ok((fresh, _)) = self.read(&state.path, &component).await {
+                state.life = fresh.life;
+            }
+        }
+    }
+
     /// The code before takes over, where it is or, if it is not at the journal's state, where it comes to from there.
     pub(super) async fn take_back(
         &self,

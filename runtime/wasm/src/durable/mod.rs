@@ -297,6 +297,7 @@ impl DurableBehaviour for DurableGuest {
             Err(reason) => {
                 let path = &state.path;
                 tracing::warn!(%path, %reason, "a guest gives no snapshot");
+                self.mend(state).await;
                 return None;
             }
         };

@@ -72,3 +72,25 @@ async fn an_apply_that_refuses_holds_the_agent() {
 async fn an_apply_that_asks_for_the_time_traps() {
     is_held("time", &["outside of on-message and on-timer"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_traps_costs_the_agent_nothing() {
+    let journal = Arc::new(MemoryJournal::new());
+    let setting = Setting {
+        snapshots: swarm_actors::durable::SnapshotPolicy {
+            events: 3,
+            ..swarm_actors::durable::SnapshotPolicy::default()
+        },
+        ..Setting::default()
+    };
+    let bank = Bank::with(&journal, setting.clone()).await;
+    bank.told("/a", r#"{"curse":"shy"}"#).await;
+    for balance in 1..=10 {
+        let told = bank.told("/a", r#"{"deposit":1}"#).await;
+        assert_eq!(told, format!(r#"{{"balance":{balance}}}"#));
+    }
+    assert_eq!(bank.agent("/a").incarnation().0, 1, "it went on");
+    bank.close().await;
+    let bank = Bank::with(&journal, setting).await;
+    assert_eq!(bank.balance("/a").await, 10);
+}
