@@ -3,7 +3,7 @@
 use super::RemoteCell;
 use super::codec::{Answering, Held, importing};
 use super::far::{Far, Remotes};
-use super::wire::{Content, Failure, LetterNote, Note, Unreadable, decode};
+use super::wire::{Content, Failure, LetterNote, Note, Opaque, Unreadable, decode};
 use crate::agent::Message;
 use crate::ask::{AskError, AskHold, ReplyTo};
 use crate::cell::core::Watcher;
@@ -13,7 +13,6 @@ use crate::reference::AnyRef;
 use crate::signal::{Down, Exit, MonitorId, Signal, WatchEvent};
 use crate::system::System;
 use crate::transport::{LOST, Parcel};
-use std::borrow::Cow;
 use std::sync::Arc;
 use swarm_protocols::{AclMessage, Address, ExitReason, Incarnation, Name, Path, Pid, Priority};
 
@@ -165,7 +164,13 @@ impl System {
             Note::Letter(letter) => self.letter_arrived(&remotes, &far, &parcel, letter, hold),
             Note::Answer { ask, outcome } => {
                 let outcome = outcome.map_err(AskError::from);
-                far.answered(ask, outcome.as_deref().map_err(Clone::clone));
+                far.answered(
+                    ask,
+                    outcome
+                        .as_ref()
+                        .map(|bytes| &*bytes.0)
+                        .map_err(Clone::clone),
+                );
             }
             Note::Monitor { id } => self.monitored(&far, sender, receiver, id),
             Note::Demonitor { id } => {
@@ -300,7 +305,7 @@ impl System {
                     name,
                     version,
                     body,
-                } => Arrived::Typed(name.into_owned(), version, body.into_owned()),
+                } => Arrived::Typed(name.into_owned(), version, body.0.into_owned()),
             },
             answering: far.answering(parcel.receiver, parcel.sender),
             system: self.without_owner(),
@@ -514,7 +519,7 @@ impl Far {
         let far = self.clone();
         Arc::new(move |ask, outcome| {
             let outcome = outcome
-                .map(Cow::Owned)
+                .map(Opaque::from)
                 .map_err(|error| Failure::from(&error));
             far.tell(from, to, &Note::Answer { ask, outcome });
         })

@@ -1,6 +1,6 @@
 //! What nodes tell each other about agents: one postcard value behind a version byte.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use swarm_protocols::{AclMessage, ExitReason, Extensions, Incarnation, Priority, TraceContext};
 
@@ -21,7 +21,7 @@ pub(super) enum Note<'a> {
     Answer {
         ask: u64,
         #[serde(borrow)]
-        outcome: Result<Cow<'a, [u8]>, Failure>,
+        outcome: Result<Opaque<'a>, Failure>,
     },
     /// Tell the sender of the end of the receiver's present life.
     Monitor { id: u64 },
@@ -84,8 +84,25 @@ pub(super) enum Content<'a> {
         name: Cow<'a, str>,
         version: u16,
         #[serde(borrow)]
-        body: Cow<'a, [u8]>,
+        body: Opaque<'a>,
     },
+}
+
+/// Bytes that are not this format's affair. Written and read in one go; a list of numbers, which is the same on the wire, is not.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Opaque<'a>(
+    #[serde(borrow, serialize_with = "in_one_go")] pub(super) Cow<'a, [u8]>,
+);
+
+fn in_one_go<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(bytes)
+}
+
+impl<T: Into<Vec<u8>>> From<T> for Opaque<'_> {
+    fn from(bytes: T) -> Self {
+        Self(Cow::Owned(bytes.into()))
+    }
 }
 
 /// Why an ask has no answer, as it crosses the wire.
@@ -138,6 +155,15 @@ mod tests {
         bytes[0] = VERSION + 1;
         assert_eq!(decode(&bytes).err(), Some(Unreadable::Version));
         assert_eq!(decode(&[]).err(), Some(Unreadable::Malformed));
+    }
+
+    #[test]
+    fn opaque_bytes_are_on_the_wire_what_a_list_of_numbers_is() {
+        let bytes: Vec<u8> = (0..200).collect();
+        assert_eq!(
+            postcard::to_stdvec(&Opaque::from(bytes.clone())).ok(),
+            postcard::to_stdvec(&bytes).ok()
+        );
     }
 
     proptest! {
