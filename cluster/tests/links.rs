@@ -415,3 +415,88 @@ fn arrived(from: &mut Side, to: &mut Side) -> usize {
     }
     arrived
 }
+
+/// Two links that have met, without a wire between them: frames are handed over.
+fn met(limits: Limits) -> [Link; 2] {
+    let link = |name: &str, peer: &str, boot: u128| {
+        let me = NodeId {
+            name: Name::new(name).expect("valid"),
+            boot: BootId(boot),
+        };
+        let peer = Name::new(peer).expect("valid");
+        Link::new(me, 7, peer, Lane::Bulk, limits)
+    };
+    let mut links = [link("a", "b", 1), link("b", "a", 2)];
+    let hello = links[0].hello();
+    links[1].opened(&hello).expect("fits");
+    let answer = links[1].hello();
+    links[0].opened(&answer).expect("fits");
+    links
+}
+
+/// Hands all frames over that are due; the messages that came, and whether there was word of room.
+fn hand_over(links: &mut [Link; 2], from: usize, now: Duration) -> (Vec<Message>, bool) {
+    let (mut messages, mut room) = (Vec::new(), false);
+    while let Some(frame) = links[from].poll(now) {
+        match links[1 - from].handle(frame, now).expect("no violation") {
+            Heard::Message(message) => messages.push(message),
+            Heard::Room => room = true,
+            _ => {}
+        }
+    }
+    (messages, room)
+}
+
+#[test]
+fn a_sender_without_room_is_told_of_much_at_once_and_of_little_soon() {
+    const MESSAGES: u32 = 800;
+    let mut links = met(Limits {
+        receiver_messages: MESSAGES,
+        ..Limits::default()
+    });
+    let message = Message {
+        sender: Address(1),
+        receiver: Address(2),
+        body: Bytes::from_static(b"text"),
+    };
+    for _ in 0..MESSAGES {
+        links[0].offer(message.clone()).expect("room");
+    }
+    assert!(links[0].offer(message.clone()).is_err(), "no room");
+    let now = Duration::from_secs(1);
+    let (came, _) = hand_over(&mut links, 0, now);
+    assert_eq!(came.len(), MESSAGES as usize);
+    drop(hand_over(&mut links, 1, now));
+    let epoch = links[1].epoch().expect("met");
+    let weight = u32::try_from(message.weight()).expect("small");
+    let take = |links: &mut [Link; 2], count: u32| {
+        for _ in 0..count {
+            links[1].release(epoch, Address(2), 1, weight);
+        }
+    };
+
+    // Little: it waits, and a timer is set for it.
+    take(&mut links, 1);
+    assert!(links[1].wants_poll(), "the timer is to be set");
+    assert!(!hand_over(&mut links, 1, now).1, "not for one");
+    assert!(!links[1].wants_poll(), "it is set");
+    let due = links[1].deadline().expect("a timer");
+    assert!(due > now && due <= now + Duration::from_millis(50));
+    assert!(
+        hand_over(&mut links, 1, due).1,
+        "for one, when it has waited"
+    );
+    links[0].offer(message.clone()).expect("room for one");
+    assert!(links[0].offer(message.clone()).is_err(), "and for no more");
+
+    // Much: at once, though nothing is due by the clock.
+    drop(hand_over(&mut links, 0, due));
+    take(&mut links, MESSAGES / 8);
+    assert!(links[1].wants_poll());
+    assert!(hand_over(&mut links, 1, due).1);
+    for _ in 0..MESSAGES / 8 {
+        links[0]
+            .offer(message.clone())
+            .expect("room for all of them");
+    }
+}

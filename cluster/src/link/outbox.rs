@@ -14,6 +14,9 @@ type Fixed = BuildHasherDefault<DefaultHasher>;
 /// Sender and receiver: what order is kept for.
 type Pair = (Address, Address);
 
+/// Which part of a bound is much: the sender has the rest of it while the word about this part is on its way.
+const MUCH: u32 = 8;
+
 /// Why a message was not accepted. Nothing was changed; the message is handed back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -57,6 +60,10 @@ pub(super) struct Outbox {
     turns: VecDeque<Pair>,
     /// What mailboxes here have taken, to be told to the peer. At most as many entries as messages were under way to here.
     released: BTreeMap<Address, (u32, u32)>,
+    /// How many bytes they are.
+    released_bytes: usize,
+    /// Whether it is so much that the peer should know of it now.
+    is_much_released: bool,
     /// Numbers `acked + 1` and on.
     kept: VecDeque<Kept>,
     kept_bytes: usize,
@@ -78,6 +85,8 @@ impl Outbox {
             pairs: HashMap::default(),
             turns: VecDeque::new(),
             released: BTreeMap::new(),
+            released_bytes: 0,
+            is_much_released: false,
             kept: VecDeque::new(),
             kept_bytes: 0,
             acked: 0,
@@ -126,6 +135,10 @@ impl Outbox {
         let entry = self.released.entry(receiver).or_default();
         entry.0 = entry.0.saturating_add(messages);
         entry.1 = entry.1.saturating_add(bytes);
+        self.released_bytes = self.released_bytes.saturating_add(bytes as usize);
+        self.is_much_released |= entry.0 >= self.limits.receiver_messages / MUCH
+            || entry.1 >= self.limits.receiver_bytes / MUCH
+            || self.released_bytes >= (self.limits.link_bytes / MUCH) as usize;
     }
 
     /// What the peer's mailboxes have taken makes room here. False when it says more than was under way.
@@ -181,6 +194,11 @@ impl Outbox {
         !self.released.is_empty()
     }
 
+    /// Whether a part of some bound was taken that is worth a frame of its own.
+    pub(super) fn has_much_released(&self) -> bool {
+        self.is_much_released
+    }
+
     fn fresh(&mut self, with_released: bool) -> Option<Kept> {
         if with_released && !self.released.is_empty() {
             return Some(self.fresh_released());
@@ -234,6 +252,10 @@ impl Outbox {
                 messages,
                 bytes,
             });
+        }
+        if self.released.is_empty() {
+            self.released_bytes = 0;
+            self.is_much_released = false;
         }
         let bytes = list.len() * size_of::<Released>();
         Kept {

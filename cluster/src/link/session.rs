@@ -9,7 +9,7 @@ use crate::identity::{BootId, NodeId};
 use std::time::Duration;
 use swarm_protocols::{Address, Name};
 
-/// How long an acknowledgement may wait for something to travel with.
+/// How long an acknowledgement, or the word that something was taken, may wait for something to travel with.
 pub(super) const ACK_DELAY: Duration = Duration::from_millis(10);
 /// After how many items it waits no longer.
 const ACK_ITEMS: u64 = 128;
@@ -136,6 +136,8 @@ pub struct Link {
     unacked_items: u64,
     unacked_bytes: usize,
     ack_since: Option<Duration>,
+    /// Since when the peer is owed the word that something was taken.
+    release_since: Option<Duration>,
     pings: Vec<Frame>,
     heard_at: Duration,
 }
@@ -164,6 +166,7 @@ impl Link {
             unacked_items: 0,
             unacked_bytes: 0,
             ack_since: None,
+            release_since: None,
             pings: Vec::new(),
             heard_at: Duration::ZERO,
         }
@@ -287,6 +290,7 @@ impl Link {
         self.unacked_items = 0;
         self.unacked_bytes = 0;
         self.ack_since = None;
+        self.release_since = None;
         self.pings.clear();
     }
 
@@ -417,10 +421,15 @@ impl Link {
             return Some(Frame::Ack(self.inbox.received()));
         }
         // What mailboxes have taken is told as soon as anything is; by itself when it is much or has waited.
-        let with_released = is_due || has_company || self.release_is_due();
-        self.outbox
-            .next(with_released, now)
-            .map(|(number, item)| Frame::Item(number, item))
+        if self.outbox.has_released() {
+            self.release_since.get_or_insert(now);
+        }
+        let with_released = is_due || has_company || self.is_release_due(now);
+        let next = self.outbox.next(with_released, now);
+        if !self.outbox.has_released() {
+            self.release_since = None;
+        }
+        next.map(|(number, item)| Frame::Item(number, item))
     }
 
     fn is_ack_due(&self, now: Duration) -> bool {
@@ -429,10 +438,22 @@ impl Link {
             || self.ack_since.is_some_and(|since| now >= since + ACK_DELAY)
     }
 
-    /// Whether what was taken is to be told to the peer now, and not with an acknowledgement that is due soon.
+    /// The peer may be waiting for room that it does not know of. If it is not, its next sender is better woken for much than for one
+    /// message: then a timer tells.
+    fn is_release_due(&self, now: Duration) -> bool {
+        self.outbox.has_much_released()
+            || self
+                .release_since
+                .is_some_and(|since| now >= since + ACK_DELAY)
+    }
+
+    /// Whether a [`Link::release`] is to be followed by a [`Link::poll`]: it made much to tell, or something of which the poll before
+    /// did not know.
     #[must_use]
-    pub fn release_is_due(&self) -> bool {
-        self.is_open && self.outbox.has_released() && self.unacked_items == 0
+    pub fn wants_poll(&self) -> bool {
+        self.is_open
+            && self.outbox.has_released()
+            && (self.outbox.has_much_released() || self.release_since.is_none())
     }
 
     /// Whether [`Link::poll`] has something now.
@@ -442,7 +463,7 @@ impl Link {
             && (self.outbox.has_new()
                 || !self.pings.is_empty()
                 || self.is_ack_due(now)
-                || self.release_is_due())
+                || self.is_release_due(now))
     }
 
     /// Something has arrived from the peer.
@@ -463,7 +484,8 @@ impl Link {
         if !self.is_open {
             return None;
         }
-        self.ack_since.map(|since| since + ACK_DELAY)
+        let since = self.ack_since.into_iter().chain(self.release_since).min();
+        since.map(|since| since + ACK_DELAY)
     }
 
     /// Whether a connection is of use: something is to be sent.

@@ -265,7 +265,7 @@ impl Drop for Hold {
             let is_due = {
                 let mut inner = lane.inner.lock();
                 inner.link.release(self.epoch, self.receiver, 1, self.bytes);
-                inner.link.release_is_due()
+                inner.link.wants_poll()
             };
             if is_due {
                 lane.changed.notify_one();
