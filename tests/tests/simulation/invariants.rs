@@ -181,8 +181,8 @@ fn invariant_every_move_has_ended(world: &World) {
         "/pool/named",
     ];
     let nodes: Vec<u32> = world.nodes.keys().copied().collect();
-    // Those that never came back may have been the greater part: then nothing that is placed runs.
-    let expected = usize::from(claims(world, &nodes));
+    // Those that never came back may have been the greater part: then it runs nowhere, or at a process that has never heard of them.
+    let least = usize::from(claims(world, &nodes));
     for at in placed {
         let running: Vec<_> = world
             .nodes
@@ -193,11 +193,12 @@ fn invariant_every_move_has_ended(world: &World) {
             })
             .map(|(number, _)| *number)
             .collect();
-        assert_eq!(running.len(), expected, "{at} runs on {running:?}");
+        let is_once = (least..=1).contains(&running.len());
+        assert!(is_once, "{at} runs on {running:?}");
     }
     for (number, running) in &world.nodes {
         assert!(
-            running.node.is_settled(),
+            least == 0 || running.node.is_settled(),
             "{} is not settled",
             called(*number)
         );

@@ -96,7 +96,7 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<u32, Running>,
     pub(crate) trace: Vec<String>,
     pub(crate) side: Vec<u8>,
-    /// Whom each node holds for alive, when it was last looked at.
+    /// Whom each node holds for a member, when it was last looked at.
     pub(crate) views: BTreeMap<u32, BTreeSet<Name>>,
     /// Since when nothing has happened that changes views or holders of names.
     pub(crate) quiet_since: Instant,
@@ -312,14 +312,16 @@ impl World {
         }
     }
 
-    /// Asks each node whom it holds for alive.
+    /// Asks each node whom it holds for a member, suspects among them: a view with a suspect is not stable.
     pub(crate) async fn look(&mut self) {
         self.views.clear();
         for (number, running) in &self.nodes {
             let members = running.cluster.members().await;
-            let alive = members.into_iter().filter(|member| member.state == "alive");
+            let there = members
+                .into_iter()
+                .filter(|member| matches!(member.state, "alive" | "suspect"));
             self.views
-                .insert(*number, alive.map(|member| member.name).collect());
+                .insert(*number, there.map(|member| member.name).collect());
         }
     }
 
