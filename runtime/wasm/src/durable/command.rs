@@ -23,7 +23,7 @@ pub enum GuestCommand {
 /// A command's bytes. Frozen: variants and fields are only added behind the others.
 #[derive(Serialize, Deserialize)]
 enum Kept {
-    Message(AclMessage),
+    Message(Box<AclMessage>),
     Timer {
         timer: u64,
         tag: u64,
@@ -33,7 +33,7 @@ enum Kept {
 
 pub(super) fn write(command: &GuestCommand) -> Option<Vec<u8>> {
     let kept = match command {
-        GuestCommand::Message(message) => Kept::Message((**message).clone()),
+        GuestCommand::Message(message) => Kept::Message(Box::new((**message).clone())),
         GuestCommand::Timer {
             timer,
             tag,
@@ -50,7 +50,7 @@ pub(super) fn write(command: &GuestCommand) -> Option<Vec<u8>> {
 pub(super) fn read(payload: &[u8]) -> Option<GuestCommand> {
     let (kept, rest) = postcard::take_from_bytes(payload).ok()?;
     rest.is_empty().then_some(match kept {
-        Kept::Message(message) => GuestCommand::Message(Arc::new(message)),
+        Kept::Message(message) => GuestCommand::Message(Arc::new(*message)),
         Kept::Timer {
             timer,
             tag,
