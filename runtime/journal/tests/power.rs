@@ -11,6 +11,7 @@ use common::writing::{Acked, Writing, whole_batches, write_if_child};
 use fastrand::Rng;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 use swarm_journal::DiskJournal;
 
 fn run(program: &str, arguments: &[&Path]) -> bool {
@@ -31,6 +32,43 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         run("umount", &[&self.0]);
+    }
+}
+
+/// Stops a process, and waits until none of its threads does anything any more.
+fn stop(pid: u32) {
+    let number = pid.to_string();
+    assert!(run("kill", &[Path::new("-STOP"), Path::new(&number)]));
+    let is_stopped = |task: std::fs::DirEntry| {
+        let told = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        told.rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.starts_with(" T"))
+    };
+    let begun = Instant::now();
+    loop {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it is there");
+        if tasks.flatten().all(is_stopped) {
+            return;
+        }
+        assert!(begun.elapsed().as_secs() < 30, "it does not stop");
+        std::thread::yield_now();
+    }
+}
+
+/// Copies the device as it is at one moment. The kernel goes on writing by itself: a copy during which it did is none of any
+/// moment, and made again.
+fn copy_at_rest(image: &Path, to: &Path) {
+    let begun = Instant::now();
+    loop {
+        assert!(run("cp", &[Path::new("--sparse=always"), image, to]));
+        if run("cmp", &[Path::new("-s"), image, to]) {
+            return;
+        }
+        assert!(
+            begun.elapsed().as_secs() < 60,
+            "the device is never at rest"
+        );
     }
 }
 
@@ -63,10 +101,9 @@ fn what_was_acknowledged_is_on_the_disk_when_the_power_goes() {
         let mut writing = Writing::start("child_writes_until_the_power_goes", &directory);
         writing.read(rng.usize(1..600), &mut acked);
         // What it says it has acknowledged is in the pipe; it says nothing more while the device is copied.
-        let pid = writing.child.id().to_string();
-        assert!(run("kill", &[Path::new("-STOP"), Path::new(&pid)]));
+        stop(writing.child.id());
         let lost = folder.path().join(format!("image-{round}"));
-        assert!(run("cp", &[Path::new("--sparse=always"), &image, &lost]));
+        copy_at_rest(&image, &lost);
         writing.kill(&mut acked);
         drop(mounted);
         // The power is back: of the file system there is what the device had.
