@@ -301,6 +301,7 @@ void agent_saved_state_free(agent_saved_state_t *ptr) {
 
 void agent_event_free(agent_event_t *ptr) {
   swarm_string_free(&ptr->kind);
+  swarm_option_string_free(&ptr->content_type);
   swarm_list_u8_free(&ptr->data);
 }
 

@@ -165,9 +165,12 @@ typedef struct agent_saved_state_t {
 
 // One entry of a durable agent's journal.
 typedef struct agent_event_t {
-  // What kind of event; each kind has versions of its own.
+  // What kind of event; each kind has versions of its own. 1 to 128 bytes without control characters.
   swarm_string_t   kind;
+  // The version of the kind's form, 1 to 32767. Rises whenever the form changes.
   uint32_t   version;
+  // What the bytes are, such as `application/json`; for those who look at them.
+  swarm_option_string_t   content_type;
   swarm_list_u8_t   data;
 } agent_event_t;
 

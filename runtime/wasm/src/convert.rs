@@ -82,6 +82,9 @@ pub(crate) fn from_guest(message: wit::Message) -> Result<AclMessage, wit::Error
     })
 }
 
+/// What each element of a list takes besides its texts; else very many that are empty would be free.
+const ELEMENT_BYTES: usize = 64;
+
 /// The bytes of a message that its sender chose.
 pub(crate) fn bytes(message: &wit::Message) -> u64 {
     let texts = [
@@ -95,22 +98,37 @@ pub(crate) fn bytes(message: &wit::Message) -> u64 {
         &message.in_reply_to,
     ];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-    let pairs: usize = message
-        .user_parameters
+    let aids = message
+        .sender
         .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    let aids: usize = message
-        .receivers
-        .iter()
-        .chain(&message.reply_to)
-        .map(|aid| {
-            let slots: usize = aid.user_slots.iter().map(|(a, b)| a.len() + b.len()).sum();
-            aid.name.len() + aid.addresses.iter().map(String::len).sum::<usize>() + slots + 64
-        })
-        .sum();
+        .chain(&message.receivers)
+        .chain(&message.reply_to);
+    let aids: usize = aids.map(aid_bytes).sum();
     let content = message.content.as_ref().map_or(0, Vec::len);
-    (texts + pairs + aids + content) as u64
+    (texts + pair_bytes(&message.user_parameters) + aids + content) as u64
+}
+
+fn aid_bytes(aid: &wit::Aid) -> usize {
+    let resolvers = aid.resolvers.iter();
+    let resolvers: usize = resolvers
+        .map(|resolver| resolver.name.len() + text_bytes(&resolver.addresses) + ELEMENT_BYTES)
+        .sum();
+    aid.name.len()
+        + text_bytes(&aid.addresses)
+        + resolvers
+        + pair_bytes(&aid.user_slots)
+        + ELEMENT_BYTES
+}
+
+fn text_bytes(texts: &[String]) -> usize {
+    texts.iter().map(|text| text.len() + ELEMENT_BYTES).sum()
+}
+
+fn pair_bytes(pairs: &[(String, String)]) -> usize {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(name, value)| name.len() + value.len() + ELEMENT_BYTES)
+        .sum()
 }
 
 pub(crate) fn aid_to_guest(aid: &Aid) -> wit::Aid {

@@ -12,6 +12,7 @@ use crate::grants::{Excess, Grants};
 use crate::inspect::{self, Import, Inspection, InvalidComponent, World};
 use crate::limits::Limits;
 use crate::sandbox::Sandbox;
+use crate::signature;
 use crate::store::{self, Kept, STORE_BYTES_MAX, STORED_MAX};
 use crate::trap::printable;
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ use wasmtime::component::{self, HasSelf, Linker};
 
 /// Agents of a class that an engine has room for unless the node says how many it wants.
 const AGENTS_DEFAULT: u32 = 1000;
+/// How many components are kept compiled in memory for who may want them again; those that somebody runs come on top of that.
+const IDLE_COMPONENTS_MAX: usize = 64;
 /// Room beyond what was asked for.
 const ROOM_SPARE: u32 = 16;
 
@@ -257,23 +260,33 @@ impl Host {
         let key = (Digest::of(bytes), class, is_metered);
         let slot = self.0.components.lock().entry(key).or_default().clone();
         // Others that want the same component wait here for the one that compiles it.
-        let mut slot = slot.lock();
-        let component = match &*slot {
-            Some(component) => {
-                check(component.inspection(), class, grants, limits)?;
-                component.clone()
-            }
-            None => {
-                let inspection = inspect::inspect(bytes)?;
+        let mut place = slot.lock();
+        if let Some(component) = &*place {
+            check(component.inspection(), class, grants, limits)?;
+            return Ok(component.clone());
+        }
+        let loaded = inspect::inspect(bytes)
+            .map_err(LoadError::from)
+            .and_then(|inspection| {
                 // Before the costly part.
                 check(&inspection, class, grants, limits)?;
-                let component = self.compile(bytes, inspection, class, is_metered)?;
-                *slot = Some(component.clone());
-                component
+                self.compile(bytes, inspection, class, is_metered)
+            });
+        let mut components = self.0.components.lock();
+        match loaded {
+            Ok(component) => {
+                *place = Some(component.clone());
+                if components.len() > IDLE_COMPONENTS_MAX {
+                    components.retain(|_, slot| is_wanted(slot));
+                }
+                Ok(component)
             }
-        };
-        drop(slot);
-        Ok(component)
+            Err(error) => {
+                // What was refused leaves nothing; who waits for it makes up its own mind.
+                components.remove(&key);
+                Err(error)
+            }
+        }
     }
 
     fn compile(
@@ -335,6 +348,17 @@ impl Host {
     pub fn stored(&self, digest: Digest) -> Option<PathBuf> {
         let file = store::file(self.0.options.folder.as_ref()?, digest);
         file.is_file().then_some(file)
+    }
+}
+
+/// Whether somebody runs the component of a slot, or compiles it just now.
+fn is_wanted(slot: &Slot) -> bool {
+    match slot.try_lock() {
+        Some(place) => match &*place {
+            Some(component) => Arc::strong_count(&component.0) > 1,
+            None => Arc::strong_count(slot) > 1,
+        },
+        None => true,
     }
 }
 
@@ -404,6 +428,7 @@ fn link(engine: &Engine, component: &component::Component, world: World) -> wasm
     // A durable agent imports some of what a volatile one may.
     crate::bindings::Volatile::add_to_linker::<_, HasSelf<_>>(&mut linker, |sandbox| sandbox)?;
     linker.define_unknown_imports_as_traps(component)?;
+    signature::check(engine, component, world)?;
     let linked = linker.instantiate_pre(component)?;
     Ok(match world {
         World::Volatile => Pre::Volatile(VolatilePre::new(linked)?),

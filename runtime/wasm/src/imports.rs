@@ -166,7 +166,7 @@ impl state::Host for Sandbox {
             Some(bytes) => bytes,
             None => *self.turn.kept_bytes.insert(kept::bytes(&self.kept.lock())),
         };
-        let bytes = (key.len() + value.len()) as u64;
+        let bytes = kept::entry_bytes(&key, &value);
         if kept.saturating_add(self.turn.bytes) > self.limits.host_bytes
             || !self.takes_bytes(bytes)
             || kept.saturating_add(self.turn.bytes) > self.limits.host_bytes

@@ -47,10 +47,18 @@ pub(crate) fn apply(store: &Store, draft: Draft) {
     }
 }
 
-/// The bytes of keys and values.
+/// What an entry takes of the host's memory besides its key and value; else very many that are empty would be free.
+const ENTRY_BYTES: u64 = 64;
+
+/// What one key with its value counts.
+pub(crate) fn entry_bytes(key: &str, value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64 + ENTRY_BYTES
+}
+
+/// What all keys and values count.
 pub(crate) fn bytes(store: &BTreeMap<String, Vec<u8>>) -> u64 {
     store
         .iter()
-        .map(|(key, value)| (key.len() + value.len()) as u64)
+        .map(|(key, value)| entry_bytes(key, value))
         .sum()
 }

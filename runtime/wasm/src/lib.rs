@@ -29,6 +29,7 @@ mod life;
 mod limits;
 mod sandbox;
 mod shadow;
+mod signature;
 mod store;
 mod tools;
 mod trap;
