@@ -247,8 +247,10 @@ async fn leave_nothing(count: usize) {
     let after = Held::now();
     println!("{} starts: {before:?}, {after:?}", rounds * kinds.len());
     assert!(after.files <= before.files + 10, "{before:?} {after:?}");
+    // A component that was never seen gets a place of its own in the pool, which stays warm for it; there are 1000 of those for each class.
+    let fresh = (rounds * kinds.len()).div_ceil(16).min(3000);
     assert!(
-        after.mappings <= before.mappings + 300,
+        after.mappings <= before.mappings + 300 + 6 * fresh,
         "{before:?} {after:?}"
     );
     let more = after.resident_kib.saturating_sub(before.resident_kib);
