@@ -179,16 +179,21 @@ impl Membership {
             true => DownCause::Refused,
             false => DownCause::Silent,
         };
-        let is_suspect = self.swim.record(suspect).is_some_and(|record| {
-            record.id() == suspect
-                && record.state() == State::Suspect
-                && record.incarnation() == incarnation
-        });
-        if is_suspect {
-            self.end(suspect, incarnation, Exit::Down(cause), true);
-        } else {
-            self.forget_refuted(std::slice::from_ref(suspect));
-            self.suspicions.remove(&suspect.place());
+        let suspected_at = self
+            .swim
+            .record(suspect)
+            .filter(|record| record.id() == suspect && record.state() == State::Suspect)
+            .map(Member::incarnation);
+        match suspected_at {
+            Some(at) if at == incarnation => {
+                self.end(suspect, incarnation, Exit::Down(cause), true);
+            }
+            // Of which this node was not told: it has its own time, or it would be a suspect for ever.
+            Some(at) => self.note_suspicion(suspect, at, None, false, false),
+            None => {
+                self.forget_refuted(std::slice::from_ref(suspect));
+                self.suspicions.remove(&suspect.place());
+            }
         }
     }
 

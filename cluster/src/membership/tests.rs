@@ -515,6 +515,32 @@ proptest! {
     }
 
     #[test]
+    fn whatever_came_nobody_stays_a_suspect_for_ever(steps in proptest::collection::vec(any_step(), 1..30)) {
+        let mut core = core();
+        let mut now = secs(1);
+        for step in steps {
+            let event = match step {
+                Step::News(updates, items) => packet(&core, &updates, &items),
+                Step::Verdict(probe, verdict) => Event::LinkVerdict { probe: super::LinkProbe(probe), verdict },
+                Step::Garbage(bytes) => Event::Packet { from: BootId(3), bytes },
+                Step::Wait(millis) => {
+                    now += Duration::from_millis(millis);
+                    Event::Tick
+                }
+            };
+            core.handle(event, now);
+        }
+        // From here on nobody says anything any more.
+        let end = now + secs(1200);
+        while now < end {
+            now += secs(2);
+            core.handle(Event::Tick, now);
+        }
+        let members = core.members();
+        prop_assert!(members.iter().all(|m| m.state != MemberState::Suspect), "{members:?}");
+    }
+
+    #[test]
     fn two_views_agree_after_a_few_exchanges(
         left in proptest::collection::vec(any_update(), 0..12),
         right in proptest::collection::vec(any_update(), 0..12),
