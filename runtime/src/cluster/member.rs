@@ -6,53 +6,49 @@ use super::cut::{Switch, Switched};
 use super::descriptions::Descriptions;
 use super::desk::{self, Desk, MembershipLinks};
 use super::directory::{self, Directory};
+use super::follow::follow;
+use super::identity::{Ground, Identity, claim_port, identify, outward, random_u128, ring_of};
 use super::kept::{Kept, KeptError, Safe};
-use super::ledger::Ledger;
 use super::replicate::{self, Comparing};
 use super::requests::{Answered, Answerer, Forwarded, RequestError, Requests};
 use super::seek;
 use parking_lot::Mutex;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use swarm_actors::platform::Platform;
 use swarm_actors::{System, WeakSystem};
-use swarm_cluster::gossip::{
-    Datagrams, Gossip, GossipCounters, GossipHandle, GossipKey, GossipOptions, KeyRing, Notice,
-};
+use swarm_cluster::gossip::{Gossip, GossipCounters, GossipHandle, GossipOptions, Notice};
 use swarm_cluster::identity::{BootId, NodeId};
 use swarm_cluster::link::WIRE_VERSIONS;
 use swarm_cluster::membership::{Change, Event, MemberState, MemberView, Peer, Profile};
-use swarm_cluster::names;
-use swarm_cluster::security::join::{self, JoinError, open_key};
+use swarm_cluster::security::join::JoinError;
 use swarm_cluster::security::{
-    Authority, CertificateError, Credentials, JoinToken, NODE_CERTIFICATE_LIFE, NodeCertificate,
-    TokenError, TokenId, TokenInfo, TokenTerms, Vault, VaultError, fingerprint,
+    Authority, CertificateError, Credentials, JoinToken, TokenError, TokenId, TokenInfo,
+    TokenTerms, VaultError, fingerprint,
 };
 use swarm_cluster::transport::tls::TlsNetwork;
 use swarm_cluster::transport::{
-    AgentHandler, AgentTransport, LinkInfo, Links, LinksOptions, Network, Tuning,
+    AgentHandler, AgentTransport, LinkInfo, Links, LinksOptions, Tuning,
 };
 use swarm_protocols::Name;
-use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long a node that joins waits for the first answer of membership.
 const JOINED_LIMIT: Duration = Duration::from_millis(4500);
-/// How often a free port is looked for that is free for TCP and UDP alike.
-const PORT_TRIES: u32 = 16;
+
 /// How long a word about a name may take to get around.
-const HEARD_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const HEARD_WITHIN: Duration = Duration::from_secs(3);
+
 /// How many members are kept over a restart: more than a cluster has.
 const MEMBERS_KEPT_MAX: usize = 16_384;
+
 /// How long saying goodbye may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -187,7 +183,7 @@ pub struct Cluster(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) system: WeakSystem,
     pub(super) runtime: Handle,
-    this: Weak<Self>,
+    pub(super) this: Weak<Self>,
     pub(super) kept: Mutex<Kept>,
     safe: Safe,
     pub(super) authority: Option<Authority>,
@@ -225,76 +221,6 @@ pub(super) fn wall_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
-}
-
-fn random_u128() -> Result<u128, ClusterError> {
-    let mut bytes = [0; 16];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| ClusterError::NoRandomness)?;
-    Ok(u128::from_le_bytes(bytes))
-}
-
-/// The address that this host has towards others: no packet is sent to find it out.
-fn outward() -> IpAddr {
-    let found = StdUdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
-        socket.local_addr()
-    });
-    found.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
-}
-
-/// Who the node is, and whom it asks first.
-pub(super) struct Identity {
-    pub(super) kept: Kept,
-    pub(super) authority: Option<Authority>,
-    pub(super) contacts: Vec<(Name, SocketAddr)>,
-}
-
-impl Identity {
-    pub(super) fn credentials(&self) -> Result<Credentials, ClusterError> {
-        let kept = &self.kept;
-        let certificate = NodeCertificate::from_der(kept.chain.clone(), kept.key.clone())?;
-        Ok(Credentials::new(certificate, kept.roots.clone())?)
-    }
-}
-
-/// What a member stands on.
-pub(super) struct Ground {
-    pub(super) me: NodeId,
-    pub(super) address: SocketAddr,
-    pub(super) network: Arc<dyn Network>,
-    pub(super) datagrams: Arc<dyn Datagrams>,
-    pub(super) switch: Switch,
-    pub(super) profile: Profile,
-    pub(super) versions: (u16, u16),
-    pub(super) seed: u64,
-}
-
-/// A socket for gossip at the port that links will have, and that port.
-async fn claim_port(
-    listen: SocketAddr,
-    may_move: bool,
-) -> Result<(UdpSocket, SocketAddr), ClusterError> {
-    let mut at = listen;
-    for _ in 0..PORT_TRIES {
-        let bound = UdpSocket::bind(at).await.and_then(|udp| {
-            let address = udp.local_addr()?;
-            // Whether TCP has it too is seen when links are bound, just after.
-            std::net::TcpListener::bind(address).map(|_| (udp, address))
-        });
-        match bound {
-            Ok(bound) => return Ok(bound),
-            Err(cause) if listen.port() != 0 && !may_move => {
-                return Err(ClusterError::Listen { address: at, cause });
-            }
-            Err(_) => at.set_port(0),
-        }
-    }
-    Err(ClusterError::Listen {
-        address: listen,
-        cause: std::io::ErrorKind::AddrInUse.into(),
-    })
 }
 
 impl Cluster {
@@ -688,7 +614,7 @@ impl Inner {
         }
     }
 
-    async fn note_members(&self) {
+    pub(super) async fn note_members(&self) {
         let views = self.gossip.members().await.unwrap_or_default();
         let me = &self.links.me().name;
         let mut kept = self.kept.lock();
@@ -722,290 +648,5 @@ fn member_of(view: &MemberView, me: &NodeId) -> Member {
         },
         address: view.address,
         is_self: view.node == *me,
-    }
-}
-
-fn ring_of(kept: &Kept) -> Result<KeyRing, ClusterError> {
-    let mut keys = kept.ledger.keys.gossip_keys();
-    let first = keys
-        .next()
-        .ok_or(ClusterError::Vault(VaultError::Damaged))?;
-    let mut ring = KeyRing::new(first);
-    for key in keys {
-        // More than a ring holds were never kept.
-        let _ = ring.install(key);
-    }
-    Ok(ring)
-}
-
-/// What it kept, or a new cluster, or an admission.
-async fn identify(
-    safe: &Safe,
-    options: &ClusterOptions,
-    me: &NodeId,
-    address: SocketAddr,
-) -> Result<Identity, ClusterError> {
-    let kept = safe.load()?;
-    if let Some(kept) = &kept
-        && kept.node != me.name
-    {
-        return Err(ClusterError::OtherIdentity {
-            node: kept.node.clone(),
-            cluster: kept.cluster_name.clone(),
-        });
-    }
-    match (&options.way, kept) {
-        (Way::First { .. }, Some(kept)) => again(safe, kept),
-        (Way::First { cluster }, None) => first(safe, me, cluster),
-        (Way::Join { contacts, token }, kept) => {
-            if let Some(kept) = kept
-                && kept.cluster != token.cluster
-            {
-                return Err(ClusterError::OtherIdentity {
-                    node: kept.node,
-                    cluster: kept.cluster_name,
-                });
-            }
-            admitted(safe, contacts, token, me, address).await
-        }
-    }
-}
-
-fn first(safe: &Safe, me: &NodeId, cluster_name: &Name) -> Result<Identity, ClusterError> {
-    let cluster = random_u128()?;
-    let now = wall_ms() / 1000;
-    let authority = Authority::generate(cluster, cluster_name, now)?;
-    let certificate = authority.issue(&me.name, now, NODE_CERTIFICATE_LIFE)?;
-    let key = GossipKey::generate().ok_or(ClusterError::NoRandomness)?;
-    Ok(Identity {
-        kept: Kept {
-            cluster,
-            cluster_name: cluster_name.clone(),
-            node: me.name.clone(),
-            chain: certificate.chain().map(<[u8]>::to_vec).collect(),
-            key: certificate.secret_key().to_vec(),
-            roots: vec![authority.root().to_vec()],
-            authority: Some(authority.seal(&safe.vault)?),
-            ledger: Ledger::of(vec![*key.expose()]),
-            members: Vec::new(),
-        },
-        authority: Some(authority),
-        contacts: Vec::new(),
-    })
-}
-
-/// After a restart. A voter gives itself a new certificate, so that it comes back however long it was away.
-fn again(safe: &Safe, mut kept: Kept) -> Result<Identity, ClusterError> {
-    let authority = match &kept.authority {
-        Some(sealed) => Some(Authority::open(sealed, &safe.vault)?),
-        None => None,
-    };
-    if let Some(authority) = &authority {
-        let now = wall_ms() / 1000;
-        let certificate = authority.issue(&kept.node, now, NODE_CERTIFICATE_LIFE)?;
-        kept.chain = certificate.chain().map(<[u8]>::to_vec).collect();
-        kept.key = certificate.secret_key().to_vec();
-    }
-    let contacts = kept
-        .members
-        .iter()
-        .filter_map(|(name, address)| Some((name.clone(), address.parse().ok()?)))
-        .collect();
-    Ok(Identity {
-        kept,
-        authority,
-        contacts,
-    })
-}
-
-async fn admitted(
-    safe: &Safe,
-    contacts: &[String],
-    token: &JoinToken,
-    me: &NodeId,
-    address: SocketAddr,
-) -> Result<Identity, ClusterError> {
-    let mut failure = JoinError::Unreachable {
-        address: String::new(),
-        why: "no address was given".to_owned(),
-    };
-    for contact in contacts {
-        let at = address.to_string();
-        match join::join(contact, token, me.clone(), at, wall_ms()).await {
-            Ok(joined) => return identity_of(safe, token, me, joined),
-            // What the cluster has decided, another contact will not decide otherwise.
-            Err(JoinError::Refused(refusal)) => return Err(JoinError::Refused(refusal).into()),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure.into())
-}
-
-fn identity_of(
-    safe: &Safe,
-    token: &JoinToken,
-    me: &NodeId,
-    joined: join::Joined,
-) -> Result<Identity, ClusterError> {
-    let admission = joined.admission;
-    let authority = match &admission.authority {
-        Some(sealed) => Some(Authority::open(sealed, &Vault::with_key(open_key(token)))?),
-        None => None,
-    };
-    let sealed = match &authority {
-        Some(authority) => Some(authority.seal(&safe.vault)?),
-        None => None,
-    };
-    let ledger: Ledger = postcard::from_bytes(&admission.gossip_keys)
-        .map_err(|_| ClusterError::Vault(VaultError::Damaged))?;
-    let contacts = admission
-        .members
-        .iter()
-        .filter_map(|seed| Some((seed.node.name.clone(), seed.address.parse().ok()?)))
-        .collect();
-    Ok(Identity {
-        kept: Kept {
-            cluster: admission.cluster,
-            cluster_name: admission.cluster_name,
-            node: me.name.clone(),
-            chain: joined.certificate.chain().map(<[u8]>::to_vec).collect(),
-            key: joined.certificate.secret_key().to_vec(),
-            roots: admission.roots,
-            authority: sealed,
-            ledger,
-            members: admission
-                .members
-                .into_iter()
-                .map(|seed| (seed.node.name, seed.address))
-                .collect(),
-        },
-        authority,
-        contacts,
-    })
-}
-
-/// Tells links, agents and the log what membership decides.
-async fn follow(member: Weak<Inner>, mut notices: broadcast::Receiver<Notice>) {
-    loop {
-        let notice = notices.recv().await;
-        let Some(member) = member.upgrade() else {
-            return;
-        };
-        match notice {
-            Ok(Notice::Change(change)) => {
-                let is_lasting = matches!(
-                    change,
-                    Change::Alive { .. } | Change::Down { .. } | Change::Left { .. }
-                );
-                let decisions = match &change {
-                    Change::Alive { node, .. } => {
-                        let node = node.clone();
-                        member.directory.handle(names::Event::Up { node })
-                    }
-                    Change::Down { node, .. } | Change::Left { node } => member
-                        .directory
-                        .handle(names::Event::Down { boot: node.boot }),
-                    _ => Vec::new(),
-                };
-                carry_out(&member, change);
-                directory::carry_out(&member, decisions).await;
-                if is_lasting {
-                    member.note_members().await;
-                }
-            }
-            Ok(Notice::Broadcast { origin, payload }) => {
-                let decisions = member.directory.message(origin, &payload);
-                directory::carry_out(&member, decisions).await;
-            }
-            Err(RecvError::Lagged(_)) => catch_up(&member).await,
-            Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-/// Who is suspected is asked nothing new where somebody else will do.
-fn note_doubts(member: &Inner, change: &Change) {
-    match change {
-        Change::Suspect { node } => member.directory.doubt(&node.name, true),
-        Change::Refuted { node }
-        | Change::Alive { node, .. }
-        | Change::Down { node, .. }
-        | Change::Left { node } => member.directory.doubt(&node.name, false),
-        _ => {}
-    }
-}
-
-fn carry_out(member: &Inner, change: Change) {
-    note_doubts(member, &change);
-    let publish = |name: &str, detail: &str| {
-        if let Some(system) = member.system.upgrade() {
-            system.publish_custom(None, name, detail);
-        }
-    };
-    match change {
-        Change::Alive { node, address, .. } => {
-            member.links.know(&node.name, &address.to_string());
-            member.comparing.with(&node.name);
-            evict_denied(member, &node);
-            publish("node-alive", node.name.as_str());
-        }
-        Change::Down { node, cause } => {
-            member.links.down(&node.name, Some(node.boot));
-            member.requests.node_lost(&node.name);
-            publish("node-down", &format!("{}: {cause:?}", node.name));
-        }
-        Change::Left { node } => {
-            member.links.down(&node.name, Some(node.boot));
-            member.requests.node_lost(&node.name);
-            publish("node-left", node.name.as_str());
-        }
-        Change::Suspect { node } => publish("node-suspect", node.name.as_str()),
-        Change::Refuted { node } => publish("node-refuted", node.name.as_str()),
-        Change::NameTaken { by, address, .. } => {
-            tracing::error!(%by, %address, "another process has this node's name");
-            publish("node-name-taken", &by.to_string());
-            member.expel(Expelled::NameTaken(by.name));
-        }
-        Change::Evicted => {
-            tracing::error!("this node was thrown out of the cluster");
-            publish("node-evicted", member.links.me().name.as_str());
-            member.expel(Expelled::Evicted);
-        }
-        Change::Joined { .. } | Change::Renewed { .. } | Change::Departed => {}
-    }
-}
-
-/// A process with a name that was thrown out is told so and refused by gossip too. Not at once: the name may have been let in again
-/// elsewhere, which is heard within moments.
-fn evict_denied(member: &Inner, node: &NodeId) {
-    if !member.kept.lock().ledger.is_denied(&node.name) {
-        return;
-    }
-    let (weak, node) = (member.this.clone(), node.clone());
-    member.runtime.spawn(async move {
-        tokio::time::sleep(HEARD_WITHIN).await;
-        let Some(member) = weak.upgrade() else { return };
-        if member.kept.lock().ledger.is_denied(&node.name) {
-            let boot = node.boot;
-            // Without gossip nobody is left to be told.
-            let _ = member.gossip.tell(Event::Evict { boot }).await;
-        }
-    });
-}
-
-/// After notices were lost: the whole view again.
-async fn catch_up(member: &Inner) {
-    for view in member.gossip.members().await.unwrap_or_default() {
-        let is_doubted = view.state == MemberState::Suspect;
-        member.directory.doubt(&view.node.name, is_doubted);
-        match view.state {
-            MemberState::Alive | MemberState::Suspect => {
-                let address = view.address.to_string();
-                member.links.know(&view.node.name, &address);
-            }
-            MemberState::Down | MemberState::Left => {
-                member.links.down(&view.node.name, Some(view.node.boot));
-            }
-        }
     }
 }

@@ -14,6 +14,8 @@ mod descriptions;
 mod desk;
 mod directory;
 mod faults;
+mod follow;
+mod identity;
 mod kept;
 mod ledger;
 mod losers;

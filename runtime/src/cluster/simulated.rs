@@ -5,9 +5,10 @@
 //! keeps on its disk.
 
 use super::cut::Switch;
+use super::identity::{Ground, Identity};
 use super::kept::{Kept, Safe};
 use super::ledger::Ledger;
-use super::member::{Cluster, ClusterError, Ground, Identity, Joined};
+use super::member::{Cluster, ClusterError, Joined};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use swarm_actors::System;
