@@ -12,6 +12,7 @@ use fastrand::Rng;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use swarm_actors::journal::kit::Fixture;
 use swarm_actors::journal::{Journal, JournalError};
 use swarm_journal::files::{FaultyFiles, Outage};
@@ -70,7 +71,18 @@ impl DiskFixture {
         let _ = self.files.take_read();
         let files = Arc::new(self.files.clone());
         let index = Some(self.index());
-        self.journal = Some(DiskJournal::open_over(files, index, self.options.clone())?);
+        // A process that another test starts at this moment has all files open, the lock among them, until its program begins.
+        let until = Instant::now() + Duration::from_secs(20);
+        let opened = loop {
+            let options = self.options.clone();
+            match DiskJournal::open_over(files.clone(), index.clone(), options) {
+                Err(JournalError::InUse { .. }) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                opened => break opened,
+            }
+        };
+        self.journal = Some(opened?);
         self.opening_read = self.files.take_read();
         Ok(())
     }
