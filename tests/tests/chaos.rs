@@ -122,7 +122,10 @@ async fn every_agent_is_back_after_all_faults_at_once() {
         .expect("carried out");
     assert!(report.is_ok(), "{report:?}");
     // How many faults there is time for in two seconds is the machine's affair.
-    assert!(report.injected.len() == 5 && report.restarts > 0, "{report:?}");
+    assert!(
+        report.injected.len() == 5 && report.restarts > 0,
+        "{report:?}"
+    );
     invariant_every_agent_answers(&node).await;
     assert!(node.stop(Duration::from_secs(10)).await.in_order);
 }
