@@ -15,7 +15,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swarm_actors::journal::rules::Stream;
 use swarm_actors::journal::{Head, Tag};
 
@@ -23,6 +23,8 @@ const CACHE_BYTES: u64 = 32 << 20;
 const VALUE_BYTES_MAX: usize = 4096;
 /// sled may take long to recover; then it is quicker to read the log.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// How long the lock of an index that was closed just now may still be held.
+const LOCK_WITHIN: Duration = Duration::from_secs(5);
 /// So many places fit into one value whatever they are.
 const PLACES_PER_VALUE: usize = 200;
 const BATCH_ENTRIES: usize = 4096;
@@ -116,13 +118,22 @@ impl Store {
         let spawned = std::thread::Builder::new()
             .name("journal-index".to_owned())
             .spawn(move || {
-                let opened = guarded("open", || {
-                    sled::Config::new()
-                        .path(&path)
-                        .cache_capacity(CACHE_BYTES)
-                        .flush_every_ms(Some(500))
-                        .open()
-                });
+                let start = Instant::now();
+                let opened = loop {
+                    let opened = guarded("open", || {
+                        sled::Config::new()
+                            .path(&path)
+                            .cache_capacity(CACHE_BYTES)
+                            .flush_every_ms(Some(500))
+                            .open()
+                    });
+                    // The journal's own lock says that nobody has it open: sled's is about to be let go by a thread that ends.
+                    let is_held = opened.as_ref().is_err_and(|e| e.0.contains("acquire lock"));
+                    if !is_held || start.elapsed() > LOCK_WITHIN {
+                        break opened;
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                };
                 drop(sender.send(opened));
             });
         spawned.map_err(|e| StoreFailed(e.to_string()))?;

@@ -42,7 +42,16 @@ impl Writer {
 
     /// Hands what the store does not know to the indexer; if that is busy, the next checkpoint takes it along.
     pub(super) fn checkpoint(&mut self, answer: Option<Answer<(), AppendError>>) {
+        if answer.is_none() && self.checkpoints.as_ref().is_some_and(Sender::is_full) {
+            return;
+        }
         self.checkpoint_with(None, answer);
+    }
+
+    /// Hands all over, however long the indexer takes: after an ordered end the store knows how long the log must be, so that a tail that
+    /// is damaged later is not taken for one that was never written.
+    pub(super) fn last_checkpoint(&mut self) {
+        self.checkpoint_with(None, None);
     }
 
     /// Puts a compacted segment in the place of those that it covers, between two groups; or answers false when the indexer is
@@ -93,9 +102,6 @@ impl Writer {
             }
             return;
         };
-        if answer.is_none() && moved.is_none() && checkpoints.is_full() {
-            return;
-        }
         let place = match &self.active {
             Some(active) => Place {
                 segment: active.segment.key(),
@@ -124,7 +130,7 @@ impl Writer {
         match checkpoints.try_send(Checkpoint::Write(Box::new(delta), mark, moved, answer)) {
             Ok(()) => {}
             Err(TrySendError::Full(write) | TrySendError::Disconnected(write)) => {
-                // Only with an answer: whoever asked waits, and so does the writer.
+                // Somebody waits for it, or it is the last: so does the writer.
                 drop(checkpoints.send(write));
             }
         }

@@ -195,7 +195,7 @@ impl Writer {
             self.stop(error);
             return;
         }
-        self.checkpoint(None);
+        self.last_checkpoint();
         self.shared.stop(JournalError::Unknown);
         if let Some(checkpoints) = &self.checkpoints {
             drop(checkpoints.send(Checkpoint::Close));
