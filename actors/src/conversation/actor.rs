@@ -21,7 +21,7 @@ use swarm_protocols::interaction::{
     Action, Conversation, Decision, Event, NotOpened, Protocol, Terms, parent_id, unopened,
 };
 use swarm_protocols::{
-    AclMessage, Address, Aid, ConversationId, ExitReason, Incarnation, Path, SmolStr, Timestamp,
+    AclMessage, Address, Aid, ConversationId, ExitReason, Incarnation, Path, Timestamp,
 };
 use tokio::time::Instant;
 
@@ -53,6 +53,11 @@ impl Setup {
 }
 
 impl Setup {
+    /// Whether the agent's conversations outlive its crash.
+    pub(super) fn keeps_records(&self, agent: &AnyRef) -> bool {
+        self.book.is_protocol_actor(agent) || self.table.places.is_keeper(agent.address())
+    }
+
     pub(super) fn table_records(&self) -> parking_lot::MutexGuard<'_, Records> {
         self.table.records.lock()
     }
@@ -71,8 +76,6 @@ pub struct ProtocolActor {
     /// When which record is to be woken.
     pub(super) dues: BTreeSet<(Timestamp, ConversationId)>,
     timer: Option<(TimerId, Timestamp)>,
-    /// What was found by name. Bounded; begun anew when it is full.
-    pub(super) places: HashMap<SmolStr, AnyRef>,
     pub(super) watched: HashMap<Address, Watch>,
     pub(super) agent_monitor: Option<MonitorId>,
     /// What this turn has still to do.
@@ -95,7 +98,6 @@ impl ProtocolActor {
             origin: None,
             dues: BTreeSet::new(),
             timer: None,
-            places: HashMap::new(),
             watched: HashMap::new(),
             agent_monitor: None,
             pending: VecDeque::new(),
@@ -207,11 +209,8 @@ impl ProtocolActor {
             opened,
             ended,
         } = open;
-        if self.places.len() >= super::carry::PLACES_MAX {
-            self.places.clear();
-        }
         for place in places {
-            self.places.insert(place.aid().name, place);
+            self.table().places.note(place.aid().name, place);
         }
         opening.initiator = self.me.clone();
         opening.linger = opening.linger.max(self.setup.book.limits().kept_for);

@@ -1,5 +1,6 @@
 //! The node's book of conversations: where records are kept, how many there may be, and what can be seen of them.
 
+use super::places::Places;
 use super::record::Records;
 use super::view::{ConversationView, MessageView};
 use crate::reference::AnyRef;
@@ -126,6 +127,7 @@ pub(super) enum Count {
 pub(super) struct Table {
     pub(super) book: ConversationBook,
     pub(super) records: Mutex<Records>,
+    pub(super) places: Places,
 }
 
 impl Drop for Table {
@@ -233,6 +235,7 @@ impl ConversationBook {
         Arc::new(Table {
             book: self.clone(),
             records: Mutex::new(Records::new(self.0.limits)),
+            places: Places::default(),
         })
     }
 

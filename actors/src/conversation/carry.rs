@@ -3,6 +3,7 @@
 use super::actor::ProtocolActor;
 use super::book::{Count, Followed};
 use super::message::{Asked, Prompt};
+use super::nodes::leaving_for;
 use super::record::Unsent;
 use super::view::MessageView;
 use crate::gateway::Route;
@@ -15,9 +16,6 @@ use swarm_protocols::interaction::{
     Action, Decision, Event, News, Notice, Outcome, Protocol, Question, Role,
 };
 use swarm_protocols::{AclMessage, Aid, ConversationId, Name, Performative, Timestamp};
-
-/// How many places are remembered by name. When there are more they are looked up again, one by one.
-pub(super) const PLACES_MAX: usize = 8_192;
 
 impl ProtocolActor {
     /// Steps one record. A machine that panics ends its conversation with failure to all sides, and no other.
@@ -118,9 +116,8 @@ impl ProtocolActor {
     /// Whether another protocol actor of this node has sent it.
     fn is_seen_elsewhere(&self, message: &AclMessage) -> bool {
         message.sender.as_ref().is_some_and(|sender| {
-            self.places
-                .get(&sender.name)
-                .is_some_and(|place| self.setup.book.is_protocol_actor(place))
+            let place = self.table().places.get(&sender.name);
+            place.is_some_and(|place| self.setup.book.is_protocol_actor(&place))
         })
     }
 
@@ -135,7 +132,7 @@ impl ProtocolActor {
         for receiver in &message.receiver {
             match self.find(turn, receiver) {
                 Route::Here(place) => {
-                    turn.pass_acl(&place, message.clone());
+                    turn.pass_acl(&place, leaving_for(&place, message));
                     self.watch(turn, &place);
                 }
                 // Its failures come back as messages of the ams; there only deadlines tell of a death.
@@ -164,7 +161,7 @@ impl ProtocolActor {
     pub(super) fn say(&mut self, turn: &mut Turn<'_, Self>, message: &Arc<AclMessage>) {
         for receiver in &message.receiver {
             match self.find(turn, receiver) {
-                Route::Here(place) => turn.pass_acl(&place, message.clone()),
+                Route::Here(place) => turn.pass_acl(&place, leaving_for(&place, message)),
                 Route::Abroad(gateway) => {
                     turn.forward(gateway, (**message).clone(), receiver.clone());
                 }
@@ -177,10 +174,9 @@ impl ProtocolActor {
     pub(super) fn find(&mut self, turn: &Turn<'_, Self>, aid: &Aid) -> Route {
         let is_there =
             |place: &AnyRef| !matches!(place.state(), ActorState::Ended | ActorState::Stopped);
-        if let Some(place) = self.places.get(&aid.name)
-            && is_there(place)
-        {
-            return Route::Here(place.clone());
+        let known = self.table().places.get(&aid.name).filter(is_there);
+        if let Some(place) = known {
+            return Route::Here(place);
         }
         let system = turn.system();
         // Without a way out, a name on another platform is nobody's.
@@ -190,10 +186,7 @@ impl ProtocolActor {
         });
         match system.route(aid) {
             Route::Here(place) if is_ours && is_there(&place) => {
-                if self.places.len() >= PLACES_MAX {
-                    self.places.clear();
-                }
-                self.places.insert(aid.name.clone(), place.clone());
+                self.table().places.note(aid.name.clone(), place.clone());
                 Route::Here(place)
             }
             Route::Here(_) | Route::Nowhere => Route::Nowhere,

@@ -12,8 +12,6 @@ use swarm_protocols::{Address, Aid, ExitReason, Incarnation};
 /// Another side that is watched.
 pub(super) struct Watch {
     target: AnyRef,
-    /// Whether its conversations outlive its crash.
-    is_protocol_actor: bool,
     /// The last life that is known to be over.
     over: Incarnation,
 }
@@ -27,7 +25,7 @@ impl ProtocolActor {
             self.agent_down(down.pid.incarnation, &down.reason);
         } else if let Some(watch) = self.watched.get_mut(&down.pid.address) {
             watch.over = watch.over.max(down.pid.incarnation);
-            let comes_back = watch.is_protocol_actor
+            let comes_back = self.setup.keeps_records(&watch.target)
                 && !matches!(
                     watch.target.state(),
                     ActorState::Ended | ActorState::Stopped
@@ -59,7 +57,7 @@ impl ProtocolActor {
                     let target = watch.target.clone();
                     // A life that came and went before it was monitored.
                     let before = Incarnation(incarnation.0.saturating_sub(1));
-                    let is_missed = !watch.is_protocol_actor && watch.over < before;
+                    let is_missed = !self.setup.keeps_records(&target) && watch.over < before;
                     watch.over = watch.over.max(before);
                     if is_missed {
                         self.participant_down(watched.address, &ExitReason::NoProc);
@@ -73,8 +71,7 @@ impl ProtocolActor {
             WatchEvent::Ended { reason } => {
                 self.participant_down(watched.address, &reason);
                 self.watched.remove(&watched.address);
-                self.places
-                    .retain(|_, place| place.address() != watched.address);
+                self.table().places.forget(watched.address);
             }
         }
     }
@@ -82,10 +79,11 @@ impl ProtocolActor {
     /// The other side has ended for good, or its conversations have with its life.
     fn participant_down(&mut self, address: Address, reason: &ExitReason) {
         let names: Vec<Aid> = self
+            .table()
             .places
-            .iter()
-            .filter(|(_, place)| place.address() == address)
-            .map(|(name, _)| Aid::named(name.clone()))
+            .names_of(address)
+            .into_iter()
+            .map(Aid::named)
             .collect();
         let ids = self.table().records.lock().open_ids();
         for id in ids {
@@ -135,7 +133,6 @@ impl ProtocolActor {
         {
             let watch = Watch {
                 target: target.clone(),
-                is_protocol_actor: self.setup.book.is_protocol_actor(target),
                 over: Incarnation(target.incarnation().0.saturating_sub(1)),
             };
             self.watched.insert(target.address(), watch);
@@ -150,7 +147,7 @@ impl ProtocolActor {
             for id in records.open_ids() {
                 if let Some(record) = records.get_mut(&id) {
                     for (who, _) in record.machine.parties() {
-                        if let Some(place) = self.places.get(&who.name) {
+                        if let Some(place) = self.setup.table.places.get(&who.name) {
                             needed.insert(place.address());
                         }
                     }

@@ -25,6 +25,7 @@ mod carry;
 mod deaths;
 mod message;
 mod nodes;
+mod places;
 mod record;
 mod speaker;
 mod spec;

@@ -4,12 +4,38 @@
 //! under which it was called from here, or else by its local name and its node. Its node's loss ends its part as its own end does.
 
 use super::actor::ProtocolActor;
-use super::carry::PLACES_MAX;
 use crate::reference::AnyRef;
 use crate::turn::Turn;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use swarm_protocols::{AclMessage, Address, Aid, SmolStr, format_smolstr};
+
+/// In a message to another node: `kept` from a protocol actor, whose conversations outlive its crash. Only its own node knows an agent's type.
+const RECORDS_PARAMETER: &str = "X-Records";
+const KEPT: &str = "kept";
+
+/// The message as it leaves for this place.
+pub(super) fn leaving_for(place: &AnyRef, message: &Arc<AclMessage>) -> Arc<AclMessage> {
+    if !place.is_remote() {
+        return message.clone();
+    }
+    let mut marked = (**message).clone();
+    let mark = (RECORDS_PARAMETER.to_owned(), KEPT.to_owned());
+    marked.user_parameters.push(mark);
+    Arc::new(marked)
+}
+
+/// Takes the mark off.
+fn unmarked(mut message: Arc<AclMessage>) -> (Arc<AclMessage>, bool) {
+    let is_mark = |(name, value): &(String, String)| {
+        name.eq_ignore_ascii_case(RECORDS_PARAMETER) && value == KEPT
+    };
+    if !message.user_parameters.iter().any(is_mark) {
+        return (message, false);
+    }
+    let own = Arc::make_mut(&mut message);
+    own.user_parameters.retain(|entry| !is_mark(entry));
+    (message, true)
+}
 
 impl ProtocolActor {
     /// The message as this side sees it: a sender of another node has the name by which it is known here, and can be answered.
@@ -22,7 +48,14 @@ impl ProtocolActor {
             .sender()
             .and_then(|address| turn.system().find(address))
             .filter(AnyRef::is_remote);
-        let (Some(place), Some(sender)) = (place, &message.sender) else {
+        let Some(place) = place else {
+            return message;
+        };
+        let (message, is_marked) = unmarked(message);
+        if is_marked {
+            self.table().places.note_keeper(place.address());
+        }
+        let Some(sender) = &message.sender else {
             return message;
         };
         let name = match self.name_at(place.address(), &message) {
@@ -43,12 +76,7 @@ impl ProtocolActor {
     /// The name under which it takes part in the message's conversation, if it has several: its place in its tree may have become known
     /// only after it was first called.
     fn name_at(&self, address: Address, message: &AclMessage) -> Option<SmolStr> {
-        let names: BTreeSet<&SmolStr> = self
-            .places
-            .iter()
-            .filter(|(_, place)| place.address() == address)
-            .map(|(name, _)| name)
-            .collect();
+        let names = self.table().places.names_of(address);
         if names.len() > 1
             && let Some(id) = &message.conversation_id
             && let Some(record) = self.table().records.lock().get_mut(id)
@@ -59,21 +87,19 @@ impl ProtocolActor {
                 return Some(who.name.clone());
             }
         }
-        names.into_iter().next().cloned()
+        names.into_iter().next()
     }
 
     /// A name that nobody else has here.
-    fn name_for(&mut self, place: AnyRef, sender: &Aid) -> SmolStr {
+    fn name_for(&self, place: AnyRef, sender: &Aid) -> SmolStr {
         let node = place.info().node;
         let usual = format_smolstr!("{}@{node}", sender.local_name());
-        let name = match self.places.contains_key(&usual) {
-            false => usual,
-            true => format_smolstr!("{}@{node}", place.address()),
+        let places = &self.table().places;
+        let name = match places.get(&usual) {
+            None => usual,
+            Some(_) => format_smolstr!("{}@{node}", place.address()),
         };
-        if self.places.len() >= PLACES_MAX {
-            self.places.clear();
-        }
-        self.places.insert(name.clone(), place);
+        places.note(name.clone(), place);
         name
     }
 }

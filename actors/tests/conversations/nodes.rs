@@ -257,3 +257,44 @@ async fn the_conversation_of_a_participant_whose_initiator_is_lost_ends_at_once(
     let (_, lost_at) = tokio::join!(run, lose);
     assert!(lost_at.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_next_life_of_an_initiator_finds_its_participants_on_other_nodes() {
+    let nodes = Nodes::new().await;
+    let manners = Manners::bidding(3).on_bid(Act::Wait);
+    let (worker, gate) = nodes.worker("worker", manners).await;
+    let workers = [worker.clone()];
+    let run = nodes.contract(&workers);
+    let crash = async {
+        nodes.until("bidding").await;
+        let caller = nodes.caller.agent().any();
+        caller.kill();
+        while caller.incarnation().0 < 2 || !caller.is_alive() {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(1);
+    };
+    let (outcome, ()) = tokio::join!(run, crash);
+    assert_eq!(end_of(&outcome, &worker), End::Done, "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_participants_protocol_actor_on_another_node_goes_on_in_its_next_life() {
+    let nodes = Nodes::new().await;
+    let manners = Manners::bidding(3).on_perform(Act::Wait);
+    let (worker, gate) = nodes.worker("worker", manners).await;
+    let workers = [worker.clone()];
+    let run = nodes.contract(&workers);
+    let crash = async {
+        nodes.until("performing").await;
+        let path = "/worker.protocol".parse().expect("a path");
+        let agent = nodes.there.lookup(&path).expect("it is there");
+        agent.kill();
+        while agent.incarnation().0 < 2 || !agent.is_alive() {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(1);
+    };
+    let (outcome, ()) = tokio::join!(run, crash);
+    assert_eq!(end_of(&outcome, &worker), End::Done, "{outcome:?}");
+}
