@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Longer than anything here takes, shorter than anybody's patience.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a captured request of JADE is answered, and how Swarm's own peers here answer: no length, and the connection stays.
 pub(crate) const JADE_ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-cache\r\nConnection: Keep-Alive\r\n\r\n<html><body><h1>200 OK</h1></body></html>\r\n";
