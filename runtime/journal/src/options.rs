@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Settings of a disk journal. The defaults are for a node.
 #[derive(Clone)]
 pub struct Options {
-    /// When a segment is as long as this, the next one is begun. Default 64 MiB; at most 1 GiB.
+    /// When a segment is as long as this, the next one is begun. Default 64 MiB; taken for 1 GiB when it is more.
     pub segment_bytes: u64,
     /// How many requests one group has at most. Default 4096.
     pub group_requests: usize,
@@ -56,6 +56,15 @@ impl Default for Compaction {
             dead_share: 0.2,
             bytes_per_second: 16 << 20,
         }
+    }
+}
+
+/// Places in a segment are kept in 32 bits, and a group may begin just below the bound.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+impl Options {
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes.min(SEGMENT_BYTES_MAX)
     }
 }
 

@@ -166,7 +166,7 @@ impl Compactor {
         }
         let mut at = 0;
         while at < segments.len() {
-            let to = at + run_of(&lives[at..], self.shared.options.segment_bytes);
+            let to = at + run_of(&lives[at..], self.shared.options.segment_bytes());
             if to - at > 1 || lives[at].dropped > 0 {
                 let (before, after) = self.rewrite(&needed, &segments[at..to], progress)?;
                 done.bytes_after = done.bytes_after - before + after;

@@ -96,7 +96,7 @@ pub fn compact_over(
     let mut at = 0;
     while at < segments.len() {
         let (mut to, mut bytes) = (at + 1, lives[at].bytes);
-        while to < segments.len() && bytes + lives[to].bytes <= options.segment_bytes {
+        while to < segments.len() && bytes + lives[to].bytes <= options.segment_bytes() {
             bytes += lives[to].bytes;
             to += 1;
         }

@@ -5,9 +5,10 @@ use super::verify::heads_of_index;
 use crate::compactor::{Rewrite, identity_over};
 use crate::files::{Files, RealFiles};
 use crate::frame::{Frame, Kind};
+use crate::options::Options;
 use crate::recover::recover;
 use crate::scan::{Lost, Sink, scan};
-use crate::segment::{self, SEGMENT_HEAD_BYTES, Segment};
+use crate::segment::{self, Identity, SEGMENT_HEAD_BYTES, Segment};
 use crate::store;
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,13 +40,15 @@ pub struct Repaired {
 }
 
 /// Finds out what is damaged in the journal in `directory`, which nobody may have open; with `does_it`, writes what is sound
-/// into a new segment, sets the old ones aside, and removes the index. Each damaged stream keeps its events before the damage.
+/// into new segments, sets the old ones aside, and removes the index. Each damaged stream keeps its events before the damage.
+/// Cut off at any moment, it can be done again.
 ///
 /// # Errors
 /// [`JournalError`].
 pub fn repair(
     directory: &Path,
     does_it: bool,
+    options: &Options,
     progress: Progress<'_>,
 ) -> Result<Repaired, JournalError> {
     let files = RealFiles::existing(&directory.join("log"))?;
@@ -91,46 +94,97 @@ pub fn repair(
         .collect();
     let name = |number: u64| names.get(&number).cloned();
     let segments: Vec<Arc<Segment>> = recovered.segments.values().cloned().collect();
-    let Some(identity) = identity_over(&segments) else {
+    let Some(last) = segments.last() else {
         return Ok(repaired);
     };
     store::discard(&store::directory(directory));
-    let mut keeping = Keeping {
-        sound_below: &sound_below,
-        rewrite: Rewrite::begin(&files, identity, &name)?,
-    };
-    for segment in &segments {
-        let bytes = segment.read_from(&files, SEGMENT_HEAD_BYTES)?;
-        let first = segment.identity.next_number;
-        scan(segment, &bytes, SEGMENT_HEAD_BYTES, first, &mut keeping);
+    let (last, end) = (last.identity.last, recovered.next_number + 1);
+    let aside = SetAside::begin(directory, &files)?;
+    let mut kept = Vec::new();
+    let mut rest = &segments[..];
+    while let Some(identity) = identity_over(rest) {
+        let (run, behind) = rest.split_at(run_of(rest, &files, options.segment_bytes())?);
+        rest = behind;
+        let next = rest.first().map(|segment| segment.identity);
+        // It also stands for the segments between the two that are not there any more.
+        let identity = Identity {
+            last: next.map_or(last, |next| next.first - 1),
+            ..identity
+        };
+        let mut keeping = Keeping {
+            sound_below: &sound_below,
+            rewrite: Rewrite::begin(&files, identity, &name)?,
+        };
+        for segment in run {
+            let bytes = segment.read_from(&files, SEGMENT_HEAD_BYTES)?;
+            let first = segment.identity.next_number;
+            scan(segment, &bytes, SEGMENT_HEAD_BYTES, first, &mut keeping);
+        }
+        keeping
+            .rewrite
+            .finish(next.map_or(end, |next| next.next_number))?;
+        aside.take_covered()?;
+        kept.push(identity.name());
     }
-    keeping.rewrite.finish(recovered.next_number + 1)?;
-    let aside = set_aside(directory, &files, &identity.name())?;
-    repaired.set_aside = Some(aside);
+    repaired.set_aside = Some(aside.finish(&kept)?);
     Ok(repaired)
 }
 
-fn set_aside(directory: &Path, files: &RealFiles, keep: &str) -> Result<PathBuf, JournalError> {
-    let aside = (1..)
-        .map(|n| directory.join(format!("set-aside-{n}")))
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| directory.join("set-aside"));
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| crate::files::failed("set aside", &path, &error)
-    };
-    fs::create_dir(&aside).map_err(failed(&aside))?;
-    let (chosen, leftover) = segment::choose(&files.list()?);
-    for name in chosen
-        .into_iter()
-        .chain(leftover)
-        .filter(|name| name != keep)
-    {
-        let from = files.path(&name);
-        fs::rename(&from, aside.join(&name)).map_err(failed(&from))?;
+/// How many of the segments go into one new one: as many as it has room for.
+fn run_of(
+    segments: &[Arc<Segment>],
+    files: &RealFiles,
+    segment_bytes: u64,
+) -> Result<usize, JournalError> {
+    let mut bytes = 0;
+    for (count, segment) in segments.iter().enumerate() {
+        bytes += segment.length(files)?;
+        if count > 0 && bytes > segment_bytes {
+            return Ok(count);
+        }
     }
-    files.sync()?;
-    Ok(aside)
+    Ok(segments.len())
+}
+
+/// Where the segments as they were go to.
+struct SetAside<'a> {
+    files: &'a RealFiles,
+    directory: PathBuf,
+}
+
+impl<'a> SetAside<'a> {
+    fn begin(journal: &Path, files: &'a RealFiles) -> Result<Self, JournalError> {
+        let directory = (1..)
+            .map(|n| journal.join(format!("set-aside-{n}")))
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| journal.join("set-aside"));
+        fs::create_dir(&directory)
+            .map_err(|error| crate::files::failed("set aside", &directory, &error))?;
+        Ok(Self { files, directory })
+    }
+
+    /// Takes what a new segment stands for: nothing that opens the journal is to remove it.
+    fn take_covered(&self) -> Result<(), JournalError> {
+        let (_, covered) = segment::choose(&self.files.list()?);
+        self.take(&covered)
+    }
+
+    /// Takes whatever is not one of the new segments.
+    fn finish(self, kept: &[String]) -> Result<PathBuf, JournalError> {
+        let (mut chosen, _) = segment::choose(&self.files.list()?);
+        chosen.retain(|name| !kept.contains(name));
+        self.take(&chosen)?;
+        Ok(self.directory)
+    }
+
+    fn take(&self, names: &[String]) -> Result<(), JournalError> {
+        for name in names {
+            let from = self.files.path(name);
+            fs::rename(&from, self.directory.join(name))
+                .map_err(|error| crate::files::failed("set aside", &from, &error))?;
+        }
+        self.files.sync()
+    }
 }
 
 struct Keeping<'a> {

@@ -161,7 +161,7 @@ impl Writer {
         }
         self.commit()?;
         let offset = self.active.as_ref().map_or(0, |active| active.offset);
-        if offset >= self.shared.options.segment_bytes {
+        if offset >= self.shared.options.segment_bytes() {
             self.seal()?;
             self.checkpoint(None);
         } else if self.since_checkpoint >= self.shared.options.checkpoint_bytes {

@@ -400,8 +400,10 @@ fn repair(
     directory: &Path,
     bar: &Bar,
 ) -> Result<ExitStatus, Stop> {
-    let plan = tools::repair(directory, false, &mut |d, a| bar.at(d, a))
-        .map_err(|e| failed(directory, &e))?;
+    let plan = tools::repair(directory, false, &Options::default(), &mut |d, a| {
+        bar.at(d, a)
+    })
+    .map_err(|e| failed(directory, &e))?;
     bar.clear();
     let is_sound = plan.dropped.is_empty() && plan.unknown.is_empty();
     let mut done = plan;
@@ -424,8 +426,10 @@ fn repair(
                 directory.display()
             ),
         )?;
-        done = tools::repair(directory, true, &mut |d, a| bar.at(d, a))
-            .map_err(|e| failed(directory, &e))?;
+        done = tools::repair(directory, true, &Options::default(), &mut |d, a| {
+            bar.at(d, a)
+        })
+        .map_err(|e| failed(directory, &e))?;
     }
     let value = json!({
         "dropped": done.dropped.iter().map(|d| json!({
