@@ -1,29 +1,66 @@
 //! Clusters of `swarmctl` processes on this machine: how long until all know of a member that joined, died, left or was cut off, and what
 //! a node costs that has nothing to do.
 
+mod partition;
 mod process;
+mod space;
 
 use crate::Failed;
 use crate::machine::{anonymous_kib, cpu_of, loopback_bytes, median};
-use process::{Node, State};
+pub(crate) use partition::run as run_partition;
+use process::{Join, Node, State};
+pub(crate) use space::{is_relay, relay};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How many times a death is measured.
-const DEATHS: usize = 5;
+/// How many times each thing is measured that happens to one node.
+const TRIALS: usize = 5;
 /// How long nothing happens before what that costs is measured, and for how long it is.
 const SETTLE: Duration = Duration::from_secs(8);
 const IDLE: Duration = Duration::from_secs(30);
-const CUT: Duration = Duration::from_secs(20);
+const CUT: Duration = Duration::from_secs(30);
+/// What takes longer than this ends the bench.
+const WITHIN: Duration = Duration::from_secs(120);
 
-/// Waits until all of `nodes` see `what`, looking at each until it does.
-fn until_all(
-    nodes: &[Node],
-    within: Duration,
+/// Names and data folders for nodes, each of its own.
+struct Places {
+    folder: tempfile::TempDir,
+    next: usize,
+}
+
+impl Places {
+    fn new() -> Result<Self, Failed> {
+        Ok(Self {
+            folder: tempfile::tempdir()?,
+            next: 0,
+        })
+    }
+
+    fn next(&mut self) -> (String, PathBuf) {
+        let name = format!("n{}", self.next);
+        self.next += 1;
+        let data = self.folder.path().join(&name);
+        (name, data)
+    }
+
+    /// One more node, once all see it.
+    fn refill(&mut self, nodes: &mut Vec<Node>, join: &Join) -> Result<(), Failed> {
+        let (name, data) = self.next();
+        nodes.push(Node::start_joining(&name, &data, join, None)?.ready()?);
+        until_all(&*nodes, are_alive(nodes.len()))?;
+        Ok(())
+    }
+}
+
+/// Waits until all of `nodes` see `what`, looking at each until it does. Looking takes at most half of the time.
+fn until_all<'a>(
+    nodes: impl IntoIterator<Item = &'a Node>,
     what: impl Fn(&[(String, State)]) -> bool,
 ) -> Result<Duration, Failed> {
     let start = Instant::now();
-    let mut left: Vec<&Node> = nodes.iter().collect();
+    let mut left: Vec<&Node> = nodes.into_iter().collect();
     while !left.is_empty() {
+        let round = Instant::now();
         let mut still = Vec::new();
         for node in left {
             if !what(&node.members()?) {
@@ -31,12 +68,12 @@ fn until_all(
             }
         }
         left = still;
-        if start.elapsed() > within {
+        if start.elapsed() > WITHIN {
             let names: Vec<_> = left.iter().map(|node| node.name.as_str()).collect();
-            return Err(format!("not within {within:?}: {}", names.join(", ")).into());
+            return Err(format!("not within {WITHIN:?}: {}", names.join(", ")).into());
         }
         if !left.is_empty() {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(round.elapsed().max(Duration::from_millis(10)));
         }
     }
     Ok(start.elapsed())
@@ -52,11 +89,12 @@ fn are_alive(count: usize) -> impl Fn(&[(String, State)]) -> bool {
     }
 }
 
-fn is_gone(name: &str) -> impl Fn(&[(String, State)]) -> bool + '_ {
+/// Whether none of these is there.
+fn are_gone(names: &[String]) -> impl Fn(&[(String, State)]) -> bool + '_ {
     move |members| {
-        members
-            .iter()
-            .all(|(other, state)| other != name || matches!(state, State::Down | State::Left))
+        members.iter().all(|(other, state)| {
+            !names.contains(other) || matches!(state, State::Down | State::Left)
+        })
     }
 }
 
@@ -66,49 +104,44 @@ fn show(what: &str, times: &[Duration], bar: &str) {
     println!("| {what} | {:.2} | {max:.2} | {bar} |", median(seconds));
 }
 
+fn heading(what: &str) {
+    println!("\n## {what}\n\n| | median s | max s | bar |\n| --- | --- | --- | --- |");
+}
+
 /// A cluster of so many nodes, through its whole life.
 pub(crate) fn run(count: usize) -> Result<(), Failed> {
-    let within = Duration::from_secs(120);
-    let folder = tempfile::tempdir()?;
-    let data = |n: usize| folder.path().join(format!("n{n}"));
-    println!("\n## {count} nodes\n\n| | median s | max s | bar |\n| --- | --- | --- | --- |");
-    let mut next = 0;
-    let mut called = || {
-        next += 1;
-        (format!("n{}", next - 1), data(next - 1))
-    };
-    let (name, place) = called();
-    let (first, join) = Node::first(&name, &place)?;
+    heading(&format!("{count} nodes"));
+    let mut places = Places::new()?;
+    let (name, data) = places.next();
+    let (first, join) = Node::first(&name, &data, None)?;
     let mut nodes = vec![first];
 
     let start = Instant::now();
     let mut starting = Vec::new();
     for _ in 1..count {
-        let (name, place) = called();
-        starting.push(Node::start_joining(&name, &place, &join)?);
+        let (name, data) = places.next();
+        starting.push(Node::start_joining(&name, &data, &join, None)?);
     }
     for joining in starting {
         nodes.push(joining.ready()?);
     }
-    until_all(&nodes, within, are_alive(count))?;
+    until_all(&nodes, are_alive(count))?;
     let bar = if count > 5 { "1.5" } else { "0.5" };
-    show(
-        "join, all started at once, until all see all",
-        &[start.elapsed()],
-        bar,
-    );
+    let what = "join, all started at once, until all see all";
+    show(what, &[start.elapsed()], bar);
 
     std::thread::sleep(SETTLE);
     idle(&nodes)?;
 
     let mut deaths = Vec::new();
-    for _ in 0..DEATHS {
+    for _ in 0..TRIALS {
         let mut victim = nodes.pop().ok_or("no nodes")?;
         victim.kill()?;
-        deaths.push(until_all(&nodes, within, is_gone(&victim.name))?);
-        let (name, place) = called();
-        nodes.push(Node::start_joining(&name, &place, &join)?.ready()?);
-        until_all(&nodes, within, are_alive(count))?;
+        deaths.push(until_all(
+            &nodes,
+            are_gone(std::slice::from_ref(&victim.name)),
+        )?);
+        places.refill(&mut nodes, &join)?;
     }
     let bar = if count > 5 {
         "4 (p50)"
@@ -118,30 +151,36 @@ pub(crate) fn run(count: usize) -> Result<(), Failed> {
     show("kill -9 until all say so", &deaths, bar);
 
     let mut leaves = Vec::new();
-    for _ in 0..DEATHS.min(count.saturating_sub(2)) {
+    for _ in 0..TRIALS {
         let mut leaver = nodes.pop().ok_or("no nodes")?;
         leaver.terminate()?;
-        leaves.push(until_all(&nodes, within, is_gone(&leaver.name))?);
+        leaves.push(until_all(
+            &nodes,
+            are_gone(std::slice::from_ref(&leaver.name)),
+        )?);
         leaver.wait()?;
+        places.refill(&mut nodes, &join)?;
     }
     show("SIGTERM until all say so", &leaves, "0.5");
+    cuts(&nodes)
+}
 
-    let cut = nodes.pop().ok_or("no nodes")?;
-    nodes[0].cut(&cut.name, CUT)?;
-    let start = Instant::now();
-    show(
-        "cut off until all say so",
-        &[until_all(&nodes, within, is_gone(&cut.name))?],
-        "8",
-    );
-    std::thread::sleep(CUT.saturating_sub(start.elapsed()));
-    let alive = nodes.len() + 1;
-    nodes.push(cut);
-    show(
-        "healed until all see all",
-        &[until_all(&nodes, within, are_alive(alive))?],
-        "10",
-    );
+/// One node after the other is cut off for a while, by a fault on purpose.
+fn cuts(nodes: &[Node]) -> Result<(), Failed> {
+    let (mut seen, mut healed) = (Vec::new(), Vec::new());
+    for cut in nodes.iter().rev().take(TRIALS) {
+        let others = || nodes.iter().filter(|node| node.name != cut.name);
+        nodes[0].cut(&cut.name, CUT)?;
+        let start = Instant::now();
+        seen.push(until_all(
+            others(),
+            are_gone(std::slice::from_ref(&cut.name)),
+        )?);
+        std::thread::sleep(CUT.saturating_sub(start.elapsed()));
+        healed.push(until_all(nodes, are_alive(nodes.len()))?);
+    }
+    show("cut off (`chaos cut`) until all say so", &seen, "8 (p50)");
+    show("after the cut, until all see all", &healed, "10");
     Ok(())
 }
 

@@ -53,6 +53,9 @@ impl Membership {
         if self.phase == Phase::Alone {
             self.phase = Phase::Member;
         }
+        if arrival == Arrival::Healed {
+            self.healed.insert(peer.place(), self.now);
+        }
         self.resize();
         self.tell(Change::Alive {
             node: peer.node().clone(),
@@ -61,7 +64,18 @@ impl Membership {
         });
     }
 
+    /// Those that came back long enough ago have heard by now what they missed.
+    pub(super) fn trust_the_healed(&mut self) {
+        if !self.healed.is_empty() {
+            let (doubted, _) = self.parameters.suspicion(self.size());
+            let now = self.now;
+            self.healed
+                .retain(|_, since| now.saturating_sub(*since) < doubted);
+        }
+    }
+
     pub(super) fn went(&mut self, peer: Peer) {
+        self.healed.remove(&peer.place());
         self.suspicions.remove(&peer.place());
         self.resize();
         let node = peer.node().clone();

@@ -14,8 +14,8 @@ use super::wire;
 use super::{Peer, exchange::Join};
 use crate::identity::BootId;
 use foca::{Header, Member, Message, Timer};
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -40,6 +40,9 @@ pub struct Membership {
     pub(super) suspicions: BTreeMap<u64, Suspicion>,
     /// By place.
     pub(super) departed: BTreeMap<u64, Departed>,
+    /// Since when those are members again that were held for down, by place: for as long as their word on others is doubted. Bounded by
+    /// the members.
+    pub(super) healed: BTreeMap<u64, Duration>,
     pub(super) denied: Denied,
     pub(super) spread: Spread<News>,
     /// SWIM's incarnation of this node, read off what foca sends.
@@ -62,6 +65,8 @@ pub struct Membership {
     pub(super) parked_gossip: Option<Timer<Peer>>,
     pub(super) gossip_is_armed: bool,
     pub(super) reconnect_is_armed: bool,
+    /// The place of the member that is down and was written to last. At first any: nodes begin at different ones.
+    pub(super) reconnected_to: u64,
     pub(super) broadcast_counter: u64,
     pub(super) heard: BTreeSet<(BootId, u64)>,
     pub(super) heard_order: VecDeque<(BootId, u64)>,
@@ -123,6 +128,7 @@ impl Membership {
     /// The membership of the node `me`, which knows nobody yet. `seed` drives every random choice.
     #[must_use]
     pub fn new(me: Peer, parameters: Parameters, seed: u64, now: Duration) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
         Self {
             swim: Swim::new(me, &parameters, seed ^ 0x5eed),
             parameters,
@@ -135,6 +141,7 @@ impl Membership {
             link_probe_counter: 0,
             suspicions: BTreeMap::new(),
             departed: BTreeMap::new(),
+            healed: BTreeMap::new(),
             denied: Denied::default(),
             spread: Spread::new(),
             incarnation: 0,
@@ -142,7 +149,8 @@ impl Membership {
             name_taken_by: None,
             counters: Counters::default(),
             out: Vec::new(),
-            rng: SmallRng::seed_from_u64(seed),
+            reconnected_to: rng.random(),
+            rng,
             timers: Timers::new(),
             seen_at: now,
             digest: 0,
@@ -185,6 +193,7 @@ impl Membership {
         }
         self.now = self.now.max(now);
         self.notice_stall();
+        self.trust_the_healed();
         match event {
             Event::Packet { from, bytes } => self.packet(from, &bytes),
             Event::Link { from, bytes } => self.link(&from, &bytes),

@@ -5,7 +5,7 @@ use super::event::{Change, Contact, Decision};
 use super::probing::Purpose;
 use super::wire::{self, Entry, Exchange, State, Told};
 use super::{MemberState, Peer, swim};
-use crate::identity::NodeId;
+use crate::identity::{BootId, NodeId};
 use foca::{Member, State as SwimState};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -219,8 +219,8 @@ impl Membership {
         });
     }
 
-    /// Takes over what the other side knows. A verdict of the other side counts as a suspicion only: after a partition it is a verdict on
-    /// half of the members, and each of them gets the time to object.
+    /// Takes over what the other side knows. A verdict of the other side counts as one more that suspects: after a partition it is a verdict
+    /// on half of the members, and each of them gets the time to object.
     fn merge(&mut self, state: &State, pass_on: bool) {
         for boot in &state.denied {
             self.deny(*boot);
@@ -232,23 +232,24 @@ impl Membership {
         )];
         let mut suspects = Vec::new();
         for entry in &state.entries {
-            self.weigh(entry, &mut updates, &mut suspects);
+            self.weigh(entry, state.from.boot(), &mut updates, &mut suspects);
         }
         self.digest_changes();
         self.swim.apply(updates, pass_on);
         self.drain();
         let suspected: Vec<Peer> = self.suspicions.values().map(|s| s.peer.clone()).collect();
         self.forget_refuted(&suspected);
-        for (peer, incarnation) in suspects {
-            self.suspect(&peer, incarnation, None, false, false);
+        for (peer, incarnation, by) in suspects {
+            self.suspect(&peer, incarnation, by, false, false);
         }
     }
 
     fn weigh(
         &mut self,
         entry: &Entry,
+        from: BootId,
         updates: &mut Vec<Member<Peer>>,
-        suspects: &mut Vec<(Peer, u16)>,
+        suspects: &mut Vec<(Peer, u16, Option<BootId>)>,
     ) {
         let peer = &entry.peer;
         if peer.name() == self.me().name() {
@@ -273,11 +274,12 @@ impl Membership {
                     SwimState::Alive,
                 ));
                 if entry.told == Told::Suspect {
-                    suspects.push((peer.clone(), entry.incarnation));
+                    // It may have been told: that is no further witness.
+                    suspects.push((peer.clone(), entry.incarnation, None));
                 }
             }
             Told::Down if is_same && is_active => {
-                suspects.push((peer.clone(), entry.incarnation));
+                suspects.push((peer.clone(), entry.incarnation, Some(from)));
             }
             Told::Left if is_same && is_active => self.hear_of_leave(peer),
             // Whoever is gone and was not known here need not be known.

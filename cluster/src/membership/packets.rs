@@ -47,6 +47,7 @@ impl Membership {
 
     fn swim_packet(&mut self, parsed: Parsed, bytes: &[u8], digest: u64) {
         let Parsed { header, updates } = parsed;
+        let from = header.src.boot();
         if header.src.name() == self.me().name() {
             return self.rival(&header.src);
         }
@@ -70,6 +71,10 @@ impl Membership {
         if !updates.is_empty() || header.src_incarnation > 0 {
             self.digest_changes();
         }
+        let doubts_verdicts = self.comes_back(&header.src);
+        let (verdicts, updates): (Vec<_>, Vec<_>) = updates
+            .into_iter()
+            .partition(|u| doubts_verdicts && u.state() == State::Down && u.id() != self.me());
         let rumoured: Vec<(Peer, u16)> = updates
             .iter()
             .filter(|update| update.state() == State::Suspect)
@@ -82,7 +87,7 @@ impl Membership {
                 .cloned()
                 .collect(),
         };
-        let told = updates.len();
+        let told = updates.len() + verdicts.len();
         let (own, updates): (Vec<_>, Vec<_>) =
             updates.into_iter().partition(|u| u.id() == self.me());
         let kept: Vec<Member<Peer>> = updates.into_iter().filter(|u| self.believes(u)).collect();
@@ -97,6 +102,15 @@ impl Membership {
         }
         self.forget_refuted(&heard_of);
         self.begin_rumoured(&rumoured);
+        for verdict in &verdicts {
+            self.suspect(
+                verdict.id(),
+                verdict.incarnation(),
+                Some(from),
+                false,
+                false,
+            );
+        }
         self.compare_views(&header.src, digest);
     }
 
@@ -129,6 +143,16 @@ impl Membership {
             Some(_) => true,
             None => false,
         }
+    }
+
+    /// Whether this node holds `peer` for down, or did so moments ago: it was cut off, so its verdicts on others are of that time. They count
+    /// as suspicions, as those from an exchange do.
+    fn comes_back(&self, peer: &Peer) -> bool {
+        let is_down = self
+            .departed
+            .get(&peer.place())
+            .is_some_and(|departed| departed.peer.boot() == peer.boot());
+        is_down || self.healed.contains_key(&peer.place())
     }
 
     /// Whether this very process said goodbye: no generation of it comes back.

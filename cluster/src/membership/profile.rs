@@ -102,7 +102,8 @@ pub struct Parameters {
     pub gossip_fanout: usize,
     /// How often one piece of news is sent by one node: this times the number of decimal digits of the number of members.
     pub retransmit: u8,
-    /// How often a member that is down is written to, so that a healed partition is noticed.
+    /// How often members that are down are written to, so that a healed partition is noticed: each about once by all members together, at
+    /// most eight by one node.
     pub reconnect_interval: Duration,
     /// The shortest time between two full exchanges that this node begins.
     pub exchange_interval: Duration,

@@ -5,6 +5,10 @@ use crate::identity::BootId;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// By how much poor health prolongs a suspicion at most where there are two members only. Each answer that does not come makes the health
+/// worse and nobody can vouch for it, so that the score says no more than the suspicion itself.
+const PAIR_FACTOR_MAX: u32 = 2;
+
 /// A member that did not answer, and what speaks against it so far.
 #[derive(Clone, Debug)]
 pub(super) struct Suspicion {
@@ -91,7 +95,12 @@ impl Suspicion {
         let (shortest, longest) = parameters.suspicion(members);
         let wanted = parameters.confirmations.min(others);
         if wanted == 0 {
-            return shortest * factor;
+            let most = if members == 2 {
+                PAIR_FACTOR_MAX
+            } else {
+                u32::MAX
+            };
+            return shortest * factor.min(most);
         }
         if confirmed >= wanted {
             return shortest;
@@ -168,7 +177,7 @@ mod tests {
     #[test]
     fn a_node_in_poor_health_waits_longer_unless_enough_others_agree() {
         check(&[(1, false)], 10, 4, 63.0);
-        check(&[(1, false)], 2, 4, 12.0);
+        check(&[(1, false)], 2, 4, 6.0);
         check(
             &[(1, false), (2, false), (3, false), (4, false)],
             10,

@@ -55,6 +55,11 @@ fn a_dead_host_of_5_is_seen_by_all_in_8_s() {
 }
 
 #[test]
+fn a_dead_host_of_2_is_seen_by_the_other_in_8_s() {
+    check_detection(2, Process::Dead, 8.0, 9.0);
+}
+
+#[test]
 fn other_profiles_see_a_killed_process_too() {
     for (profile, most) in [
         (Profile::Fast, 1.0),
@@ -84,13 +89,20 @@ fn thirty_percent_loss_brings_no_false_verdict_among_32_nodes() {
 }
 
 #[test]
+fn thirty_percent_loss_brings_no_false_verdict_between_2_nodes() {
+    for seed in 0..50 {
+        let mut sim = Sim::mesh(Profile::Lan.parameters(), 2, 300 + seed);
+        sim.loss = 0.3;
+        sim.run(secs(60.0));
+        assert_eq!(sim.false_verdicts, 0);
+    }
+}
+
+#[test]
 fn a_node_paused_for_3_s_is_not_held_for_down_and_holds_nobody_for_down() {
     for seed in 0..20 {
-        let mut sim = Sim::mesh(
-            Profile::Lan.parameters(),
-            5 + 9 * (seed as usize % 4),
-            500 + seed,
-        );
+        let nodes = [2, 5, 14, 23, 32][seed as usize % 5];
+        let mut sim = Sim::mesh(Profile::Lan.parameters(), nodes, 500 + seed);
         for round in 0..5 {
             let victim = (seed as usize + round) % sim.nodes.len();
             sim.pause(victim);
@@ -166,6 +178,41 @@ fn no_node_took_a_neighbour_for_down(sim: &Sim) {
                 );
             }
         }
+    }
+}
+
+/// `dead` of `nodes` nodes die for good, and one of the others is cut off for a while. How long after that until all see all.
+fn heal_among_the_dead(nodes: usize, dead: usize, seed: u64) -> Option<Duration> {
+    let mut sim = Sim::mesh(Profile::Lan.parameters(), nodes, seed);
+    for index in 0..dead {
+        sim.end(index, Process::Killed);
+    }
+    sim.run_until(secs(60.0), |sim| sim.all_count(nodes - dead))
+        .expect("all see that they died");
+    sim.cut(|index| u8::from(index == nodes - 1));
+    // By then it has given up all others.
+    sim.run(secs(90.0));
+    sim.heal();
+    let healed = sim.run_until(secs(60.0), Sim::all_agree);
+    // A verdict on one that lives, by hearsay of the lone node's, would have ended the run.
+    sim.run(secs(10.0));
+    views_have_converged(&sim);
+    healed
+}
+
+#[test]
+fn those_that_never_come_back_do_not_hold_up_a_heal() {
+    for (nodes, dead) in [(6, 4), (10, 8), (17, 12), (40, 8)] {
+        let mut worst = Duration::ZERO;
+        for seed in 0..10 {
+            let healed = heal_among_the_dead(nodes, dead, 1200 + seed);
+            assert!(
+                healed.is_some_and(|took| took <= secs(8.0)),
+                "{nodes} nodes, {dead} of them dead, seed {seed}: {healed:?}"
+            );
+            worst = worst.max(healed.unwrap_or_default());
+        }
+        println!("{nodes} nodes, {dead} dead: healed in {worst:?} at most");
     }
 }
 

@@ -120,6 +120,28 @@ fn a_heal_is_told_apart_from_a_restart_by_boot_id() {
 }
 
 #[test]
+fn what_a_lone_node_took_for_down_does_no_harm_after_the_heal() {
+    // foca keeps the verdicts of a node that has nobody to tell, and sends them as news once it has; whoever gets them believes them.
+    for seed in 0..30 {
+        let mut sim = lan(5, 700 + seed);
+        sim.cut(|index| u8::from(index == 2));
+        sim.run(secs(10.0 + 3.0 * seed as f64));
+        sim.heal();
+        // Those of the lone node itself that were under way when the cut ended are not false yet.
+        sim.forbids_false_verdicts = false;
+        sim.run(secs(10.0));
+        views_have_converged(&sim);
+        let lone = sim.boot(2);
+        for index in [0, 1, 3, 4] {
+            let taken = sim.changes(index);
+            let mut taken =
+                taken.filter(|c| matches!(c, Change::Down { node, .. } if node.boot != lone));
+            assert_eq!(taken.next(), None, "seed {seed}: node {index}");
+        }
+    }
+}
+
+#[test]
 fn a_node_that_hears_nobody_distrusts_itself_and_recovers() {
     let mut sim = lan(16, 6);
     sim.cut(|index| u8::from(index == 2));

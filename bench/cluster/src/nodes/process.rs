@@ -1,11 +1,12 @@
 //! One `swarmctl` process, and what its API says.
 
+use super::space::{Relay, Space, exchange};
 use crate::Failed;
 use serde::Deserialize;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a node takes another for.
@@ -42,6 +43,7 @@ pub(super) struct Starting {
     name: String,
     process: Process,
     stdout: BufReader<ChildStdout>,
+    relay: Option<Arc<Relay>>,
 }
 
 /// A running node. Killed when dropped.
@@ -50,6 +52,8 @@ pub(super) struct Node {
     process: Process,
     /// HOST:PORT.
     api: String,
+    /// Who asks its API when it is in another namespace.
+    relay: Option<Arc<Relay>>,
 }
 
 struct Process(Child);
@@ -74,17 +78,20 @@ fn swarmctl() -> Result<PathBuf, Failed> {
     .into())
 }
 
-fn start(name: &str, data: &Path, verb: &[&str]) -> Result<Starting, Failed> {
-    let mut child = Command::new(swarmctl()?)
+fn start(
+    name: &str,
+    data: &Path,
+    verb: &[&str],
+    space: Option<&Space>,
+) -> Result<Starting, Failed> {
+    let program = swarmctl()?;
+    let (mut command, listen) = match space {
+        Some(space) => (space.command(&program), format!("{}:0", space.address)),
+        None => (Command::new(program), "127.0.0.1:0".to_owned()),
+    };
+    let mut child = command
         .args(verb)
-        .args([
-            "-o",
-            "json",
-            "--api",
-            "127.0.0.1:0",
-            "--listen",
-            "127.0.0.1:0",
-        ])
+        .args(["-o", "json", "--api", "127.0.0.1:0", "--listen", &listen])
         .args(["--allow-chaos", "--name", name, "--data"])
         .arg(data)
         .stdin(Stdio::null())
@@ -96,6 +103,7 @@ fn start(name: &str, data: &Path, verb: &[&str]) -> Result<Starting, Failed> {
         name: name.to_owned(),
         process: Process(child),
         stdout: BufReader::new(stdout),
+        relay: space.map(Space::relay),
     })
 }
 
@@ -109,6 +117,7 @@ impl Starting {
             name: self.name,
             process: self.process,
             api: ready.api.trim_start_matches("http://").to_owned(),
+            relay: self.relay,
         };
         Ok((node, ready.join))
     }
@@ -119,13 +128,24 @@ impl Starting {
 }
 
 impl Node {
-    pub(super) fn first(name: &str, data: &Path) -> Result<(Self, Join), Failed> {
-        let (node, join) = start(name, data, &["up"])?.wait()?;
+    /// The first one of a cluster, in a namespace or here.
+    pub(super) fn first(
+        name: &str,
+        data: &Path,
+        space: Option<&Space>,
+    ) -> Result<(Self, Join), Failed> {
+        let (node, join) = start(name, data, &["up"], space)?.wait()?;
         Ok((node, join.ok_or("a first node says how to join it")?))
     }
 
-    pub(super) fn start_joining(name: &str, data: &Path, join: &Join) -> Result<Starting, Failed> {
-        start(name, data, &["join", &join.address, "--token", &join.token])
+    pub(super) fn start_joining(
+        name: &str,
+        data: &Path,
+        join: &Join,
+        space: Option<&Space>,
+    ) -> Result<Starting, Failed> {
+        let verb = ["join", &join.address, "--token", &join.token];
+        start(name, data, &verb, space)
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -171,16 +191,15 @@ impl Node {
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> Result<String, Failed> {
-        let mut stream = TcpStream::connect(&self.api)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        write!(
-            stream,
+        let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.api,
             body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        );
+        let answer = match &self.relay {
+            Some(relay) => relay.exchange(&self.api, request.as_bytes())?,
+            None => exchange(&self.api, request.as_bytes())?,
+        };
         let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
         if !head.starts_with("HTTP/1.1 200") {
             return Err(format!("{path}: {head}: {body}").into());
