@@ -115,6 +115,21 @@ async fn a_taken_name_and_a_wrong_clock_are_refused_and_use_nothing_up() {
 }
 
 #[tokio::test]
+async fn more_than_are_taken_in_at_once_from_one_address_all_get_in() {
+    // 16 strangers of one address may be in their handshake; further connections are closed.
+    let (n1, door) = first(0).await;
+    let token = door.token(later(), None);
+    let address = n1.address.to_string();
+    let joining = (0..48).map(|n| {
+        let (address, token) = (address.clone(), token.clone());
+        tokio::spawn(async move { attempt(&address, &token, &format!("j{n}")).await })
+    });
+    for joining in joining.collect::<Vec<_>>() {
+        joining.await.expect("ends").expect("joins");
+    }
+}
+
+#[tokio::test]
 async fn another_cluster_is_found_out_before_the_token_is_shown() {
     let (_n1, door) = first(0).await;
     let (other, _) = first(0).await;

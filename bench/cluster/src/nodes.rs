@@ -129,6 +129,8 @@ pub(crate) fn run(count: usize) -> Result<(), Failed> {
     let bar = if count > 5 { "1.5" } else { "0.5" };
     let what = "join, all started at once, until all see all";
     show(what, &[start.elapsed()], bar);
+    let spent = cpu_of_all(&nodes)?.as_secs_f64();
+    println!("| CPU seconds of all nodes until then | {spent:.2} | | |");
 
     std::thread::sleep(SETTLE);
     idle(&nodes)?;
@@ -184,16 +186,17 @@ fn cuts(nodes: &[Node]) -> Result<(), Failed> {
     Ok(())
 }
 
+fn cpu_of_all(nodes: &[Node]) -> Result<Duration, Failed> {
+    nodes.iter().map(|node| cpu_of(node.pid())).sum()
+}
+
 /// What a node costs that has nothing to do.
 fn idle(nodes: &[Node]) -> Result<(), Failed> {
-    let cpu = |nodes: &[Node]| -> Result<Duration, Failed> {
-        nodes.iter().map(|node| cpu_of(node.pid())).sum()
-    };
-    let (bytes, used, start) = (loopback_bytes()?, cpu(nodes)?, Instant::now());
+    let (bytes, used, start) = (loopback_bytes()?, cpu_of_all(nodes)?, Instant::now());
     std::thread::sleep(IDLE);
     let seconds = start.elapsed().as_secs_f64() * nodes.len() as f64;
     let rate = (loopback_bytes()? - bytes) as f64 / seconds;
-    let share = (cpu(nodes)? - used).as_secs_f64() / seconds * 100.0;
+    let share = (cpu_of_all(nodes)? - used).as_secs_f64() / seconds * 100.0;
     let memory = nodes
         .iter()
         .map(|node| Ok(anonymous_kib(node.pid())? as f64 / 1024.0))

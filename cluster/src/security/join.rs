@@ -18,11 +18,13 @@ use rustls::version::TLS13;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::Name;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 /// How long joining may take in all.
@@ -32,6 +34,11 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_millis(2_500);
+/// For how long a node that closes the connection is tried again: it takes only so many in at once. What is left of [`JOIN_LIMIT`] is for
+/// the exchange.
+const BUSY_LIMIT: Duration = Duration::from_secs(3);
+/// How long is waited before that: at least this, and up to twice as long, so that those who were turned away together do not come back together.
+const BUSY_WAIT: Duration = Duration::from_millis(100);
 /// The longest request: a certificate request and some names.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// The longest answer: certificates, and a list of members.
@@ -251,7 +258,7 @@ async fn attempt(
         clock_ms,
         address: listens_at,
     };
-    let mut stream = connect(address, token.authority).await?;
+    let mut stream = connect_when_free(address, token.authority).await?;
     let not_a_node = |why: std::io::Error| JoinError::NotANode {
         address: address.to_owned(),
         why: why.to_string(),
@@ -276,7 +283,44 @@ async fn attempt(
     }
 }
 
-async fn connect(address: &str, authority: [u8; 32]) -> Result<Box<dyn Stream>, JoinError> {
+/// Connects, again and again while the other side closes the connection before either side has shown anything.
+async fn connect_when_free(
+    address: &str,
+    authority: [u8; 32],
+) -> Result<Box<dyn Stream>, JoinError> {
+    let began = Instant::now();
+    loop {
+        match connect(address, authority).await {
+            Err(NotConnected::Closed(_)) if began.elapsed() < BUSY_LIMIT => {
+                tokio::time::sleep(BUSY_WAIT.mul_f64(1.0 + fastrand::f64())).await;
+            }
+            connected => return connected.map_err(NotConnected::into_error),
+        }
+    }
+}
+
+/// Why there is no connection.
+enum NotConnected {
+    /// It was closed during TLS, before the other side had shown a certificate: too many are joining there, or it is no node.
+    Closed(JoinError),
+    Failed(JoinError),
+}
+
+impl NotConnected {
+    fn into_error(self) -> JoinError {
+        match self {
+            Self::Closed(error) | Self::Failed(error) => error,
+        }
+    }
+}
+
+impl From<JoinError> for NotConnected {
+    fn from(error: JoinError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn connect(address: &str, authority: [u8; 32]) -> Result<Box<dyn Stream>, NotConnected> {
     let unreachable = |why: String| JoinError::Unreachable {
         address: address.to_owned(),
         why,
@@ -307,13 +351,21 @@ async fn connect(address: &str, authority: [u8; 32]) -> Result<Box<dyn Stream>, 
     match (connected, verdict) {
         (Ok(stream), _) => Ok(Box::new(stream)),
         (Err(_), Some(PinnedVerdict::OtherAuthority | PinnedVerdict::Invalid)) => {
-            Err(JoinError::OtherCluster { address })
+            Err(JoinError::OtherCluster { address }.into())
         }
-        (Err(_), Some(PinnedVerdict::NotInTerm)) => Err(JoinError::ClockSkew { address }),
-        (Err(error), Some(PinnedVerdict::Trusted) | None) => Err(JoinError::NotANode {
-            address,
-            why: error.to_string(),
-        }),
+        (Err(_), Some(PinnedVerdict::NotInTerm)) => Err(JoinError::ClockSkew { address }.into()),
+        (Err(error), verdict) => {
+            let why = error.to_string();
+            let not_a_node = JoinError::NotANode { address, why };
+            let is_closed = matches!(
+                error.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            );
+            Err(match verdict {
+                None if is_closed => NotConnected::Closed(not_a_node),
+                _ => NotConnected::Failed(not_a_node),
+            })
+        }
     }
 }
 

@@ -22,8 +22,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// How many messages for services wait; further ones are dropped, as services say again what matters.
 const MESSAGES_MAX: usize = 1024;
-/// How many may be in the midst of joining at once. Further ones are let go.
-const JOINING_MAX: usize = 16;
+/// How many may be in the midst of joining at once. Further ones are let go, and fail.
+const JOINING_MAX: usize = 64;
 
 /// The node's services, as links see them.
 pub(super) struct Desk {
