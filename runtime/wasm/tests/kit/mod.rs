@@ -11,7 +11,7 @@ use std::time::Duration;
 use swarm_actors::{AgentSpec, AnyRef, System, SystemOptions};
 use swarm_protocols::{AclMessage, Name, Path, Performative};
 use swarm_supervisors::{SupervisorFlags, SupervisorSpec};
-use swarm_wasm::{Class, Component, Grants, Host, HostOptions, Limits, Plan};
+use swarm_wasm::{Class, Component, Grants, GuestAgent, Host, HostOptions, Limits, Plan};
 
 /// An example guest, as it is kept beside its source.
 fn example(file: &str) -> PathBuf {
@@ -89,12 +89,20 @@ impl Guests {
     }
 
     pub(crate) async fn planned(plan: Arc<Plan>, deadline: Option<Duration>) -> Self {
+        Self::specified(plan, |spec| spec.turn_deadline(deadline)).await
+    }
+
+    /// With what else the agent's spec is to say.
+    pub(crate) async fn specified(
+        plan: Arc<Plan>,
+        change: impl FnOnce(AgentSpec<GuestAgent>) -> AgentSpec<GuestAgent>,
+    ) -> Self {
         let system = System::new(SystemOptions::new(Name::new("n").unwrap(), 1));
         let spec = AgentSpec::new("guest", move || plan.agent())
             .unwrap()
             .kind("wasm")
-            .registered(Name::new("guest").unwrap())
-            .turn_deadline(deadline);
+            .registered(Name::new("guest").unwrap());
+        let spec = change(spec);
         let flags = SupervisorFlags {
             intensity: 1000,
             ..SupervisorFlags::default()
