@@ -1,13 +1,15 @@
-//! Components that are small to send and costly to compile: refused within the compiler's bounds.
+//! Components that are small to send and costly to compile, and files that are far too long: refused within bounds.
 //!
-//! Each command runs under the kernel's bounds: 512 MiB of memory and 20 s of computing time for each of its processes. The compiler bounds
-//! itself to 10 s.
+//! Each command runs under the kernel's bounds: 512 MiB of memory, and for each of its processes 10 s of computing time, or 20 s where it
+//! waits for the compiler, which bounds itself to 10 s.
 
 #![cfg(target_os = "linux")]
 
 mod common;
 
-use common::{folder, swarmctl};
+use common::{Node, file, folder, swarmctl};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -95,15 +97,13 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Runs a command under the bounds; its exit status and what it said.
-fn bounded(arguments: &[&str]) -> (i32, String) {
+/// Runs a command under the bounds, with so many seconds of computing time; its exit status and what it said.
+fn bounded(seconds: u32, arguments: &[&str]) -> (i32, String) {
     let program = swarmctl(arguments);
     let mut shell = Command::new("sh");
+    let bounds = format!("ulimit -d 524288 && ulimit -t {seconds} && exec \"$0\" \"$@\"");
     shell
-        .args([
-            "-c",
-            "ulimit -d 524288 && ulimit -t 20 && exec \"$0\" \"$@\"",
-        ])
+        .args(["-c", &bounds])
         .arg(program.get_program())
         .args(program.get_args());
     let said = shell.output().expect("a shell runs it");
@@ -127,7 +127,7 @@ fn a_compilation_bomb_is_refused_or_compiled_within_the_bounds() {
     let mut refused = 0;
     for (name, bytes) in bombs() {
         let path = written(&folder, &bytes);
-        let (status, said) = bounded(&["wasm", "check", &path, "-o", "json"]);
+        let (status, said) = bounded(20, &["wasm", "check", &path, "-o", "json"]);
         println!("{name}, {} bytes: {status} {}", bytes.len(), said.trim());
         let is_clear = [
             "takes more than",
@@ -144,4 +144,84 @@ fn a_compilation_bomb_is_refused_or_compiled_within_the_bounds() {
         refused += usize::from(status == 7);
     }
     assert!(refused >= 2, "{refused}");
+}
+
+/// A file of 200 MB that takes no room, and begins like this.
+fn long(folder: &TempDir, name: &str, begin: &[u8]) -> String {
+    let path = folder.path().join(name);
+    let mut file = std::fs::File::create(&path).expect("a temporary file can be made");
+    file.write_all(begin)
+        .and_then(|()| file.seek(SeekFrom::Start(0)).map(drop))
+        .and_then(|()| file.set_len(200 << 20))
+        .expect("it can be made long");
+    path.display().to_string()
+}
+
+#[test]
+fn a_file_of_200_mb_is_refused_at_validate_check_push_and_start_within_the_bounds() {
+    let folder = folder();
+    let node = Node::up(&[]);
+    for (name, begin) in [
+        ("empty.wasm", &b""[..]),
+        ("component.wasm", &with_functions(1, 0, &[])),
+    ] {
+        let path = long(&folder, name, begin);
+        let manifest = format!("[agent.\"/a\"]\nwasm = {path:?}\n");
+        let manifest = file(&folder, "swarm.toml", &manifest);
+        let data = folder.path().join("data").display().to_string();
+        let up = ["up", &manifest, "--data", &data, "--api", "127.0.0.1:0"];
+        let commands: [(&[&str], i32); 4] = [
+            (&["validate", &manifest], 7),
+            (&["wasm", "check", &path], 7),
+            (&["--node", &node.url, "wasm", "push", &path], 7),
+            (&up, 2),
+        ];
+        for (command, expected) in commands {
+            let (status, said) = bounded(10, command);
+            let is_right = status == expected && said.contains("more than the 67108864 bytes");
+            assert!(is_right, "{name}, {command:?}: {status} {said}");
+        }
+    }
+    is_not_taken_over_the_wire(&node);
+}
+
+/// A client that does not look at what it sends: the node keeps no more of it than a component may have, and goes on.
+fn is_not_taken_over_the_wire(node: &Node) {
+    let address = node.url.trim_start_matches("http://");
+    let piece = vec![0; 1 << 20];
+    for is_chunked in [false, true] {
+        let length = match is_chunked {
+            true => "transfer-encoding: chunked",
+            false => "content-length: 209715200",
+        };
+        let mut stream = TcpStream::connect(address).expect("the node listens");
+        let mut send = |bytes: &[u8]| stream.write_all(bytes).expect("it hears them out");
+        let head = format!(
+            "POST /v1/components HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/wasm\r\n{length}\r\nconnection: close\r\n\r\n"
+        );
+        send(head.as_bytes());
+        for _ in 0..200 {
+            if is_chunked {
+                send(b"100000\r\n");
+            }
+            send(&piece);
+            if is_chunked {
+                send(b"\r\n");
+            }
+        }
+        if is_chunked {
+            send(b"0\r\n\r\n");
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 413"), "{length}: {answer}");
+    }
+    let listed = node.run(&["wasm", "ls", "-o", "json"]).expect(0).json();
+    assert_eq!(listed, serde_json::json!([]));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.process()));
+    let status = status.expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|line| line.trim().strip_suffix(" kB"));
+    let peak: u64 = peak.expect("it is told").trim().parse().expect("a number");
+    assert!(peak < 512 << 10, "{peak} KiB");
 }
