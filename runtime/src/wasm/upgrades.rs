@@ -183,6 +183,8 @@ fn report(report: Report) -> DeploymentReport {
     let whole = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
     DeploymentReport {
         id: report.id,
+        // Who asks says which node it is.
+        node: String::new(),
         component: report.digest.to_string(),
         strategy: report.rules.strategy.as_str().to_owned(),
         state: state.to_owned(),

@@ -257,6 +257,49 @@ fn a_canary_that_fails_is_taken_back_and_one_that_is_aborted_too() {
 }
 
 #[test]
+fn a_deployment_of_another_member_is_seen_and_taken_back_from_here() {
+    let listen = ["--listen", "127.0.0.1:0", "--name"];
+    let n1 = Node::up(&[&listen[..], &["n1"]].concat());
+    let join = &n1.ready["join"];
+    let address = join["address"].as_str().expect("an address");
+    let token = join["token"].as_str().expect("a token");
+    let folder = folder();
+    let manifest = file(&folder, "swarm.toml", &tallies(&guest("tally/tally.wasm")));
+    let joins = ["n2", "--manifest", &manifest, "--token", token, address];
+    let n2 = Node::start("join", &[&listen[..], &joins].concat());
+    let next = guest("tally/tally-next.wasm");
+    let canary = ["--strategy", "canary", "--stage-time", "10m", "--no-wait"];
+    // Begun from here at the member that has the agents.
+    let begin = || {
+        let upgrade = ["--on", "n2", "actor", "upgrade", "tallies", "--wasm", &next];
+        n1.run(&[&upgrade[..], &canary, &["-o", "json"]].concat())
+    };
+    let begun = eventually(begin, |said| said.status == 0).json();
+    assert_eq!(begun["node"], "n2");
+    let id = begun["id"].to_string();
+    let listed = |arguments: &[&str]| {
+        let ls = ["actor", "deployment", "ls", "-o", "json"];
+        let listed = n1.run(&[arguments, &ls].concat()).expect(0).json();
+        let listed = listed.as_array().expect("a list").clone();
+        listed
+            .into_iter()
+            .map(|one| (one["node"].clone(), one["id"].to_string()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&[]), [(json!("n2"), id.clone())]);
+    assert_eq!(listed(&["--local"]), []);
+    n1.run(&["actor", "deployment", "abort", &id]).expect(3);
+    let abort = ["--on", "n2", "actor", "deployment", "abort", &id];
+    let over = n1.run(&[&abort[..], &["-o", "json"]].concat()).expect(0);
+    assert_eq!(over.json()["state"], "taken-back");
+    assert_eq!(versions(&n2), [1, 1, 1, 1]);
+    // With that node gone, its part of the list is missing, and that is told.
+    drop(n2);
+    let ls = n1.run(&["actor", "deployment", "ls"]).expect(0);
+    assert!(ls.stderr.contains("n2"), "{ls:?}");
+}
+
+#[test]
 fn a_shadow_tells_where_the_new_code_differs() {
     let node = node();
     let next = guest("tally/tally-next.wasm");

@@ -1,5 +1,6 @@
 //! Components that the node keeps, and deployments of new code. What reads a disk or compiles runs where that may block.
 
+use crate::api::fanout::{self, Gathered, Scope};
 use crate::api::fault::Fault;
 use crate::api::input::JsonBody;
 use crate::api::server::Api;
@@ -46,16 +47,36 @@ pub(in crate::api) async fn deploy(
         let agents = agents(node, &request)?;
         upgrades.deploy(&request, agents).map_err(refused)
     });
-    begun.await?.map(Json)
+    begun.await?.map(|begun| Json(of_this_node(&api, begun)))
 }
 
 pub(in crate::api) async fn deployments(
     State(api): State<Api>,
+    scope: Scope,
 ) -> Result<Json<DeploymentsAnswer>, Fault> {
-    let upgrades = upgrades(&api.node)?;
-    Ok(Json(DeploymentsAnswer {
-        deployments: upgrades.deployments(),
-    }))
+    let own = upgrades(&api.node)?.deployments().into_iter();
+    let own = own.map(|report| of_this_node(&api, report));
+    let others: Gathered<DeploymentsAnswer> =
+        fanout::gather(&api, scope, "/v1/deployments", &()).await;
+    let mut answer = DeploymentsAnswer {
+        deployments: own.collect(),
+        unanswered: others.unanswered,
+    };
+    for (node, other) in others.answers {
+        let theirs = other.deployments.into_iter();
+        // It is known here who they are, whatever they say.
+        answer
+            .deployments
+            .extend(theirs.map(|report| DeploymentReport {
+                node: node.clone(),
+                ..report
+            }));
+    }
+    // Each node's own are in order of their numbers.
+    answer
+        .deployments
+        .sort_by(|one, other| one.node.cmp(&other.node));
+    Ok(Json(answer))
 }
 
 pub(in crate::api) async fn deployment(
@@ -64,7 +85,8 @@ pub(in crate::api) async fn deployment(
 ) -> Result<Json<DeploymentReport>, Fault> {
     let known = upgrades(&api.node)?.deployments().into_iter();
     let found = known.rev().find(|known| known.id == id);
-    found.map(Json).ok_or_else(|| no_such_deployment(id))
+    let found = found.map(|found| Json(of_this_node(&api, found)));
+    found.ok_or_else(|| no_such_deployment(id))
 }
 
 pub(in crate::api) async fn abort(
@@ -72,7 +94,15 @@ pub(in crate::api) async fn abort(
     Path(id): Path<u64>,
 ) -> Result<Json<DeploymentReport>, Fault> {
     let aborted = upgrades(&api.node)?.abort(id).await;
-    aborted.map(Json).ok_or_else(|| no_such_deployment(id))
+    let aborted = aborted.map(|aborted| Json(of_this_node(&api, aborted)));
+    aborted.ok_or_else(|| no_such_deployment(id))
+}
+
+fn of_this_node(api: &Api, report: DeploymentReport) -> DeploymentReport {
+    DeploymentReport {
+        node: api.node.name().to_string(),
+        ..report
+    }
 }
 
 /// Runs `work` where it may block.
@@ -158,8 +188,8 @@ fn no_such_deployment(id: u64) -> Fault {
     Fault::new(
         StatusCode::NOT_FOUND,
         "no-such-deployment",
-        format!("there is no deployment {id}"),
-        "`swarmctl actor deployment ls` lists the latest",
+        format!("this node has no deployment {id}"),
+        "`swarmctl actor deployment ls` lists the latest of all nodes; `--on NODE` asks the one that has it",
     )
 }
 

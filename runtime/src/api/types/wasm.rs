@@ -86,8 +86,11 @@ pub struct DeploymentRequest {
 /// A deployment: `POST /v1/deployments`, `GET` and `DELETE /v1/deployments/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentReport {
-    /// Its number on this node.
+    /// Its number on its node.
     pub id: u64,
+    /// The node that carries it out, for agents of its own. Empty from nodes of versions before this field.
+    #[serde(default)]
+    pub node: String,
     /// The digest of the new code.
     pub component: String,
     /// Its strategy.
@@ -140,6 +143,9 @@ pub struct DeploymentAgent {
 /// `GET /v1/deployments`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentsAnswer {
-    /// The latest 64, by number.
+    /// The latest 64 of each node, by node and number.
     pub deployments: Vec<DeploymentReport>,
+    /// The members that did not answer, whose part is missing.
+    #[serde(default)]
+    pub unanswered: Vec<Unanswered>,
 }

@@ -74,14 +74,14 @@ pub(crate) enum Actor {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Deployment {
-    /// List the latest
+    /// List the latest of all nodes
     Ls,
-    /// How one is doing, agent by agent
+    /// How one is doing, agent by agent; of another node with --on
     Show {
         /// Its number
         id: u64,
     },
-    /// Have one taken back, and wait for that
+    /// Have one taken back, and wait for that; of another node with --on
     Abort {
         /// Its number
         id: u64,

@@ -103,6 +103,7 @@ async fn list(client: &NodeClient, output: Output) -> Result<ExitStatus, Stop> {
     let answer: DeploymentsAnswer = client.get("/v1/deployments", &()).await?;
     output.list(&answer.deployments, || {
         let mut table = Table::new(&[
+            ("NODE", Align::Left),
             ("ID", Align::Right),
             ("STRATEGY", Align::Left),
             ("STATE", Align::Left),
@@ -114,6 +115,7 @@ async fn list(client: &NodeClient, output: Output) -> Result<ExitStatus, Stop> {
         ]);
         for one in &answer.deployments {
             table.row(vec![
+                one.node.clone(),
                 one.id.to_string(),
                 one.strategy.clone(),
                 stage(one),
@@ -126,6 +128,7 @@ async fn list(client: &NodeClient, output: Output) -> Result<ExitStatus, Stop> {
         }
         table
     })?;
+    output.unanswered(&answer.unanswered);
     Ok(ExitStatus::Done)
 }
 
@@ -170,6 +173,7 @@ fn text(report: &DeploymentReport) -> String {
         let _ = writeln!(text, "{name:<11} {}", printable(value));
     };
     line("deployment", &report.id.to_string());
+    line("node", &report.node);
     line("component", &report.component);
     line("strategy", &report.strategy);
     line("state", &stage(report));
