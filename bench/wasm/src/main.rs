@@ -1,9 +1,11 @@
 //! How fast WebAssembly agents are beside bare wasmtime: the same component, the same engine settings, in one run, in turn.
 //!
-//! `cargo run --release -p swarm-bench-wasm`. On a loaded machine trust the ratios: both sides take turns, figures are medians.
+//! `cargo run --release -p swarm-bench-wasm [PART]…`, of `turns`, `answers`, `round-robin`, `lives`, `runaway`, `upgrades`, `idle`, `durable`; all
+//! unless some are named. On a loaded machine trust the ratios: both sides take turns, figures are medians.
 
 mod agents;
 mod bare;
+mod durable;
 
 use agents::{Agents, PATIENCE, host, limits, load, message};
 use bare::{Act, Bare};
@@ -16,7 +18,7 @@ const TALLY: &[u8] = include_bytes!("../../../examples/guests/tally/tally.wasm")
 
 const REPETITIONS: usize = 5;
 const TURNS: u32 = 100_000;
-const LIVES: usize = 300;
+const LIVES: u32 = 1000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -24,16 +26,35 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
+    let parts: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     println!("| | swarm | bare wasmtime | ratio |\n| --- | --- | --- | --- |");
     runtime.block_on(async {
-        turns().await;
-        answers().await;
-        round_robin().await;
-        lives().await;
-        runaway().await;
-        upgrades().await;
-        for class in [Class::Default, Class::Compact] {
-            idle(class).await;
+        if is_wanted("turns") {
+            turns().await;
+        }
+        if is_wanted("answers") {
+            answers().await;
+        }
+        if is_wanted("round-robin") {
+            round_robin().await;
+        }
+        if is_wanted("lives") {
+            lives().await;
+        }
+        if is_wanted("runaway") {
+            runaway().await;
+        }
+        if is_wanted("upgrades") {
+            upgrades().await;
+        }
+        if is_wanted("idle") {
+            for class in [Class::Default, Class::Compact] {
+                idle(class).await;
+            }
+        }
+        if is_wanted("durable") {
+            durable::turns().await;
         }
     });
 }
@@ -216,23 +237,32 @@ async fn lives() {
         bare::message(Act::Request, br#"{"task":"seen"}"#),
     );
     let (mut ours, mut theirs, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..LIVES {
-        let begun = Instant::now();
-        agent
-            .send_acl(message(Performative::Request, trap))
-            .await
-            .expect("it is taken");
-        let hello = message(Performative::Request, br#"{"task":"seen"}"#);
-        agent.ask_acl(hello, PATIENCE).await.expect("an answer");
-        ours.push(micros(begun.elapsed()));
-        let begun = Instant::now();
-        assert!(instance.tell(&bare_trap).await.is_err());
-        drop(instance);
-        let starting = Instant::now();
-        instance = engine.start().await.expect("it starts");
-        starts.push(micros(starting.elapsed()));
-        assert!(instance.tell(&bare_hello).await.expect("no trap"));
-        theirs.push(micros(begun.elapsed()));
+    let (mut our_blocks, mut their_blocks) = (Both::default(), Both::default());
+    for _ in 0..REPETITIONS {
+        let (block, before) = (Instant::now(), cpu());
+        for _ in 0..LIVES {
+            let begun = Instant::now();
+            agent
+                .send_acl(message(Performative::Request, trap))
+                .await
+                .expect("it is taken");
+            let hello = message(Performative::Request, br#"{"task":"seen"}"#);
+            agent.ask_acl(hello, PATIENCE).await.expect("an answer");
+            ours.push(micros(begun.elapsed()));
+        }
+        our_blocks.add(block, before, LIVES);
+        let (block, before) = (Instant::now(), cpu());
+        for _ in 0..LIVES {
+            let begun = Instant::now();
+            assert!(instance.tell(&bare_trap).await.is_err());
+            drop(instance);
+            let starting = Instant::now();
+            instance = engine.start().await.expect("it starts");
+            starts.push(micros(starting.elapsed()));
+            assert!(instance.tell(&bare_hello).await.expect("no trap"));
+            theirs.push(micros(begun.elapsed()));
+        }
+        their_blocks.add(block, before, LIVES);
     }
     row(
         "crash to the next answer, p50",
@@ -246,6 +276,7 @@ async fn lives() {
         p99(ours),
         p99(theirs),
     );
+    rows("crash to the next answer", our_blocks, their_blocks);
 
     const AGENTS: u32 = 900;
     let limits = agents::limits(Class::Default);
