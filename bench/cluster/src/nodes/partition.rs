@@ -3,28 +3,24 @@
 
 use super::process::Node;
 use super::space::Wire;
-use super::{CUT, Places, TRIALS, are_alive, are_gone, heading, show, until_all};
+use super::{CUT, Places, are_alive, are_gone, heading, show, until_all};
 use crate::Failed;
 use std::time::Instant;
+
+/// How many times each cut is made.
+const CUTS: usize = 3;
 
 /// Cuts of so many nodes: one from all others, and 60 % from 40 %.
 pub(crate) fn run(count: usize) -> Result<(), Failed> {
     heading(&format!("{count} nodes in two network namespaces"));
     let (lone, lesser) = (1, (count * 2 / 5).max(1));
-    cut(
-        count,
-        lone,
-        "one node cut off until all others say so",
-        "8 (p50)",
-    )?;
     if lesser > lone {
-        let what = format!(
-            "{} and {lesser} nodes cut apart until both say so",
-            count - lesser
-        );
+        let greater = count - lesser;
+        let what = format!("{greater} and {lesser} nodes cut apart until both say so");
         cut(count, lesser, &what, "")?;
     }
-    Ok(())
+    let what = "one node cut off until all others say so";
+    cut(count, lone, what, "8 (p50)")
 }
 
 /// Cuts `behind` of `count` nodes off from the rest and heals that, some times.
@@ -53,7 +49,7 @@ fn cut(count: usize, behind: usize, what: &str, bar: &str) -> Result<(), Failed>
     let (near_names, far_names) = (names(&near), names(&far));
     until_all(all(), are_alive(count))?;
     let (mut seen, mut healed) = (Vec::new(), Vec::new());
-    for _ in 0..TRIALS {
+    for _ in 0..CUTS {
         wire.cut()?;
         let start = Instant::now();
         until_all(&near, are_gone(&far_names))?;
