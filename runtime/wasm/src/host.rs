@@ -8,6 +8,7 @@ use crate::class::Class;
 use crate::compile::{CompileError, Isolation};
 use crate::digest::Digest;
 use crate::engine::AgentEngine;
+use crate::frames::Frames;
 use crate::grants::{Excess, Grants};
 use crate::inspect::{self, Import, Inspection, InvalidComponent, World};
 use crate::limits::Limits;
@@ -66,6 +67,7 @@ struct Loaded {
     inspection: Inspection,
     engine: Arc<AgentEngine>,
     pre: Pre,
+    frames: Frames,
 }
 
 /// A component that is linked with the contract of its world.
@@ -321,6 +323,7 @@ impl Host {
             inspection,
             engine,
             pre,
+            frames: Frames::default(),
         })))
     }
 
@@ -455,6 +458,10 @@ impl Component {
 
     pub(crate) fn pre(&self) -> &Pre {
         &self.0.pre
+    }
+
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.0.frames
     }
 }
 

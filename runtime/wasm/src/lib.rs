@@ -20,6 +20,7 @@ pub mod deployment;
 mod digest;
 pub mod durable;
 mod engine;
+mod frames;
 mod grants;
 mod host;
 mod imports;

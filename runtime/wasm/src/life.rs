@@ -147,7 +147,10 @@ impl<E: Contract> Life<E> {
                     engine.class
                 )))
             }
-            Err(error) => Err(trap::reason(&error, store.data().turn.refused)),
+            Err(error) => {
+                let refused = store.data().turn.refused;
+                Err(trap::reason(&error, refused, component.frames()))
+            }
         }
     }
 
@@ -160,7 +163,8 @@ impl<E: Contract> Life<E> {
     }
 
     fn reason(&self, error: &wasmtime::Error) -> ExitReason {
-        trap::reason(error, self.store.data().turn.refused)
+        let refused = self.store.data().turn.refused;
+        trap::reason(error, refused, self.component.frames())
     }
 
     /// An error when nothing can enter it any more.

@@ -1,12 +1,11 @@
 //! From what wasmtime reports to the reason of an agent's end.
 
+use crate::frames::Frames;
 use std::fmt;
 use std::sync::Arc;
 use swarm_protocols::{ExitReason, Limit, PanicReport};
 use wasmtime::{Trap, WasmBacktrace};
 
-/// How many frames of a guest's stack a reason keeps.
-const FRAMES_MAX: usize = 24;
 /// How long a frame's name may be, in characters.
 const FRAME_CHARACTERS_MAX: usize = 200;
 
@@ -24,7 +23,11 @@ impl std::error::Error for Breach {}
 
 /// The reason for an error out of a call. `refused` is the resource that the guest was refused in this turn, if any: a guest that
 /// crashes after its memory was refused has run out of memory, whatever it crashed with.
-pub(crate) fn reason(error: &wasmtime::Error, refused: Option<Limit>) -> ExitReason {
+pub(crate) fn reason(
+    error: &wasmtime::Error,
+    refused: Option<Limit>,
+    names: &Frames,
+) -> ExitReason {
     if let Some(breach) = error.downcast_ref::<Breach>() {
         return ExitReason::Limit(breach.0);
     }
@@ -36,7 +39,8 @@ pub(crate) fn reason(error: &wasmtime::Error, refused: Option<Limit>) -> ExitRea
     if let Some(limit) = refused {
         return ExitReason::Limit(limit);
     }
-    let frames = frames(error);
+    let trace = error.downcast_ref::<WasmBacktrace>();
+    let frames = trace.map_or_else(Vec::new, |trace| names.texts(trace));
     let cause = error.root_cause().to_string();
     if cause.contains("fuel allocated for hostcalls") {
         return ExitReason::Limit(Limit::HostBytes);
@@ -57,42 +61,6 @@ fn is_of_runtime(frame: &str) -> bool {
         .is_some_and(|(_, name)| RUNTIME.iter().any(|begin| name.starts_with(begin)))
 }
 
-/// The guest's stack, innermost first, as `module!function`.
-fn frames(error: &wasmtime::Error) -> Vec<String> {
-    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
-        return Vec::new();
-    };
-    // Its text has the names demangled: `   0:   0x1234 - module!function`.
-    let text = trace.to_string();
-    text.lines()
-        .filter_map(|line| line.split_once(" - "))
-        .map(|(_, frame)| printable(&without_hashes(frame)))
-        .take(FRAMES_MAX)
-        .collect()
-}
-
-/// A Rust path without the hashes of its crates: `std[e172]::x` is `std::x`.
-fn without_hashes(frame: &str) -> String {
-    let mut plain = String::with_capacity(frame.len());
-    let mut rest = frame;
-    while let Some((before, after)) = rest.split_once('[') {
-        plain.push_str(before);
-        match after.split_once(']') {
-            Some((hash, after))
-                if hash.len() > 8 && hash.bytes().all(|b| b.is_ascii_hexdigit()) =>
-            {
-                rest = after;
-            }
-            _ => {
-                plain.push('[');
-                rest = after;
-            }
-        }
-    }
-    plain.push_str(rest);
-    plain
-}
-
 /// A guest's text on one line, with nothing in it that a terminal would obey.
 pub(crate) fn printable(text: &str) -> String {
     let text: String = text.chars().take(FRAME_CHARACTERS_MAX).collect();
@@ -104,12 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_reads_like_a_path() {
-        assert_eq!(
-            without_hashes("w.wasm!<a[e1728c30bce8618e]::B as c[9a909ad0b6d06550]::D>::f"),
-            "w.wasm!<a::B as c::D>::f"
-        );
-        assert_eq!(without_hashes("w!f::<[u8; 4]> [x"), "w!f::<[u8; 4]> [x");
+    fn a_place_is_not_in_the_runtime_and_reads_on_one_line() {
         assert!(is_of_runtime("w.wasm!std::panicking::panic_handler"));
         assert!(!is_of_runtime("w.wasm!guest::f"));
         assert_eq!(printable("a\u{1b}[31m\n"), "a\\u{1b}[31m\\n");

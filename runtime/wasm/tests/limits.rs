@@ -135,6 +135,26 @@ async fn a_trap_is_a_panic_that_names_the_guests_functions() {
     }
 }
 
+/// The names of frames are remembered from crash to crash; what is told must not depend on that.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_trap_is_told_in_the_same_words_again() {
+    let guests = Guests::start(Class::Default, Grants::all(), Limits::default()).await;
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let agent = guests.agent();
+        let down = agent.monitor();
+        agent.send_acl(order("trap", "x")).await.unwrap();
+        let ExitReason::Panic(report) = down.await.unwrap().reason else {
+            panic!("not a panic");
+        };
+        told.push((report.frames.clone(), report.location.clone()));
+        guests.counts_words().await;
+    }
+    assert!(told[0].0.len() > 1, "{told:?}");
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0], told[2]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_reaches_a_guest_in_the_middle_of_its_code() {
     for class in Class::ALL {
