@@ -27,6 +27,8 @@ pub struct PacketHub(Arc<Mutex<State>>);
 struct State {
     nodes: BTreeMap<SocketAddr, Arc<Inbox>>,
     cuts: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// From whom to whom nothing gets, while the other direction works.
+    one_way: BTreeSet<(SocketAddr, SocketAddr)>,
     /// The share of packets that is lost.
     loss: f64,
     random: fastrand::Rng,
@@ -60,6 +62,7 @@ impl PacketHub {
         Self(Arc::new(Mutex::new(State {
             nodes: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            one_way: BTreeSet::new(),
             loss: 0.0,
             random: fastrand::Rng::with_seed(seed),
             count: 0,
@@ -88,9 +91,17 @@ impl PacketHub {
         self.0.lock().cuts.insert(in_order(a, b));
     }
 
-    /// Undoes [`PacketHub::cut`].
+    /// The same for one direction.
+    pub fn cut_one_way(&self, from: SocketAddr, to: SocketAddr) {
+        self.0.lock().one_way.insert((from, to));
+    }
+
+    /// Undoes [`PacketHub::cut`], and [`PacketHub::cut_one_way`] in both directions.
     pub fn heal(&self, a: SocketAddr, b: SocketAddr) {
-        self.0.lock().cuts.remove(&in_order(a, b));
+        let mut state = self.0.lock();
+        state.cuts.remove(&in_order(a, b));
+        state.one_way.remove(&(a, b));
+        state.one_way.remove(&(b, a));
     }
 
     /// The share of packets that is lost from now on, 0 to 1.
@@ -102,7 +113,9 @@ impl PacketHub {
         let mut state = self.0.lock();
         let is_lost = state.random.f64() < state.loss;
         let latency = Duration::from_micros(state.random.u64(LATENCY_MICROS));
-        if is_lost || state.cuts.contains(&in_order(from, to)) {
+        let is_cut =
+            state.cuts.contains(&in_order(from, to)) || state.one_way.contains(&(from, to));
+        if is_lost || is_cut {
             return;
         }
         state.count += 1;

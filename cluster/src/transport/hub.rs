@@ -10,7 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use swarm_protocols::Name;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -29,8 +30,37 @@ struct State {
     /// Other addresses of nodes.
     addresses: BTreeMap<String, Name>,
     cuts: BTreeSet<(Name, Name)>,
+    /// From whom to whom nothing gets, while the other direction works.
+    one_way: BTreeSet<(Name, Name)>,
+    /// Some direction works again.
+    healed: Arc<Notify>,
     delay: Duration,
     wires: Vec<Wire>,
+}
+
+/// One direction of a connection.
+struct Direction {
+    hub: Weak<Mutex<State>>,
+    ends: (Name, Name),
+    delay: Duration,
+}
+
+impl Direction {
+    /// Waits until this direction works.
+    async fn works(&self) {
+        while let Some(healed) = self.is_cut() {
+            healed.await;
+        }
+    }
+
+    /// While this direction is cut, what resolves when one is healed.
+    fn is_cut(&self) -> Option<OwnedNotified> {
+        let hub = self.hub.upgrade()?;
+        let state = hub.lock();
+        // Made under the lock, so that no heal is missed.
+        let is_cut = state.one_way.contains(&self.ends);
+        is_cut.then(|| state.healed.clone().notified_owned())
+    }
 }
 
 /// A running connection between two nodes.
@@ -96,15 +126,26 @@ impl Hub {
         state.wires.retain(|wire| wire.ends != ends);
     }
 
+    /// Cuts one direction: bytes from `from` to `to` wait on the connections there are, as a sender would repeat them, and new connections
+    /// come about in neither direction, as both must answer for that.
+    pub fn cut_one_way(&self, from: &Name, to: &Name) {
+        self.0.lock().one_way.insert((from.clone(), to.clone()));
+    }
+
     /// Breaks the connections between two nodes once; new ones can be made.
     pub fn reset(&self, a: &Name, b: &Name) {
         let ends = in_order(a, b);
         self.0.lock().wires.retain(|wire| wire.ends != ends);
     }
 
-    /// Undoes [`Hub::cut`].
+    /// Undoes [`Hub::cut`], and [`Hub::cut_one_way`] in both directions.
     pub fn heal(&self, a: &Name, b: &Name) {
-        self.0.lock().cuts.remove(&in_order(a, b));
+        let mut state = self.0.lock();
+        state.cuts.remove(&in_order(a, b));
+        for way in [(a.clone(), b.clone()), (b.clone(), a.clone())] {
+            state.one_way.remove(&way);
+        }
+        state.healed.notify_waiters();
     }
 
     /// How long bytes take from one node to another, from now on.
@@ -141,7 +182,10 @@ impl HubNetwork {
             None => Name::new(address).map_err(|_| unreachable("not a node's name"))?,
         };
         let ends = in_order(&self.me, &to);
-        if state.cuts.contains(&ends) {
+        let there = (self.me.clone(), to.clone());
+        let back = (to.clone(), self.me.clone());
+        let is_one_way = state.one_way.contains(&there) || state.one_way.contains(&back);
+        if is_one_way || state.cuts.contains(&ends) {
             return Err(unreachable("the network is cut"));
         }
         let (near, near_wire) = tokio::io::duplex(PIPE_BYTES);
@@ -158,7 +202,14 @@ impl HubNetwork {
         };
         let listener = state.nodes.get(&to).ok_or_else(refused)?;
         listener.try_send(incoming).map_err(|_| refused())?;
-        let tasks = pump_both(near_wire, far_wire, state.delay);
+        let tasks = pump_both(
+            (near_wire, far_wire),
+            [there, back].map(|ends| Direction {
+                hub: self.hub.clone(),
+                ends,
+                delay: state.delay,
+            }),
+        );
         state
             .wires
             .retain(|wire| wire.tasks.iter().any(|task| !task.is_finished()));
@@ -171,17 +222,21 @@ impl HubNetwork {
     }
 }
 
-fn pump_both(a: DuplexStream, b: DuplexStream, delay: Duration) -> [JoinHandle<()>; 2] {
+fn pump_both(
+    (a, b): (DuplexStream, DuplexStream),
+    [there, back]: [Direction; 2],
+) -> [JoinHandle<()>; 2] {
     let (a_read, a_write) = tokio::io::split(a);
     let (b_read, b_write) = tokio::io::split(b);
     [
-        tokio::spawn(pump(a_read, b_write, delay)),
-        tokio::spawn(pump(b_read, a_write, delay)),
+        tokio::spawn(pump(a_read, b_write, there)),
+        tokio::spawn(pump(b_read, a_write, back)),
     ]
 }
 
-/// Carries bytes on, each `delay` after it was read. Holds as much as arrives within that time, and no more than a pipe.
-async fn pump(mut from: ReadHalf<DuplexStream>, to: WriteHalf<DuplexStream>, delay: Duration) {
+/// Carries bytes on, each after the direction's delay. Holds as much as arrives within that time, and no more than a pipe.
+async fn pump(mut from: ReadHalf<DuplexStream>, to: WriteHalf<DuplexStream>, direction: Direction) {
+    let delay = direction.delay;
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>(64);
     let reading = async move {
         let mut buffer = vec![0; PIPE_BYTES / 64];
@@ -193,21 +248,24 @@ async fn pump(mut from: ReadHalf<DuplexStream>, to: WriteHalf<DuplexStream>, del
                 .is_ok()
         {}
     };
-    tokio::join!(reading, write_late(receiver, to));
+    tokio::join!(reading, write_late(receiver, to, direction));
 }
 
 async fn write_late(
     mut receiver: mpsc::Receiver<(Instant, Vec<u8>)>,
     mut to: WriteHalf<DuplexStream>,
+    direction: Direction,
 ) {
     while let Some((due, bytes)) = receiver.recv().await {
         if due > Instant::now() {
             tokio::time::sleep_until(due).await;
         }
+        direction.works().await;
         if to.write_all(&bytes).await.is_err() {
             return;
         }
     }
+    direction.works().await;
     drop(to.shutdown().await);
 }
 

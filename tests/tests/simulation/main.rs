@@ -8,6 +8,7 @@
 mod agents;
 mod diary;
 mod invariants;
+mod one_way;
 mod steps;
 mod upgrade;
 mod world;
@@ -60,6 +61,27 @@ fn one_seed_is_one_run() {
         }
         assert_eq!(first.len(), second.len());
         assert!(first.len() > 100, "something happened: {}", first.len());
+    }
+}
+
+#[test]
+fn a_pair_of_which_one_does_not_hear_the_other_is_kept_together_by_those_around_them() {
+    for seed in 0..4 {
+        virtually(one_way::between_two_nodes(seed));
+    }
+}
+
+#[test]
+fn a_node_that_hears_nobody_is_down_and_comes_back_without_a_doubled_note() {
+    for seed in 0..4 {
+        virtually(one_way::deaf(seed));
+    }
+}
+
+#[test]
+fn a_node_that_nobody_hears_is_down_and_comes_back_without_a_doubled_note() {
+    for seed in 0..4 {
+        virtually(one_way::dumb(seed));
     }
 }
 

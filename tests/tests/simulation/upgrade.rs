@@ -30,7 +30,7 @@ async fn cluster(seed: u64, versions: (u16, u16)) -> World {
 }
 
 /// Everybody sends notes to everybody, and monitors everybody.
-async fn speak(world: &mut World, round: u64) {
+pub(crate) async fn speak(world: &mut World, round: u64) {
     let nodes: Vec<u32> = world.nodes.keys().copied().collect();
     for (a, b) in nodes
         .iter()

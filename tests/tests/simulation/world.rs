@@ -288,6 +288,14 @@ impl World {
         self.note(&format!("sides {side:?}"));
     }
 
+    /// Nothing gets from one node to the other any more, but what the other one says arrives.
+    pub(crate) fn cut_one_way(&mut self, from: u32, to: u32) {
+        self.hub.cut_one_way(&called(from), &called(to));
+        self.packets.cut_one_way(address(from), address(to));
+        self.disturbed();
+        self.note(&format!("cut from {from} to {to}"));
+    }
+
     pub(crate) fn lose(&mut self, share: f64) {
         self.packets.set_loss(share);
         self.note(&format!("loss {share}"));
