@@ -232,6 +232,11 @@ impl AskHold {
         Self(Arc::new(slot))
     }
 
+    /// One of several holds on a slot. Each lets go of it once.
+    pub(crate) fn on(slot: Arc<dyn AskSlot>) -> Self {
+        Self(slot)
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.0.is_over()
     }

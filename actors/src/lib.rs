@@ -70,6 +70,6 @@ pub use spec::{
 };
 pub use system::{CRASH_REPORTS_DEFAULT, SEND_LIMIT_DEFAULT, System, SystemOptions, WeakSystem};
 pub use timers::{TIMERS_PER_AGENT_MAX, TimerId};
-pub use transport::{NotCarried, Parcel, Place, Transport};
+pub use transport::{NotCarried, Parcel, Place, Transport, Window};
 pub use turn::{EFFECTS_PER_TURN_MAX, Turn, TurnError};
 pub use watchdog::{STUCK_AFTER, WATCHDOG_INTERVAL_DEFAULT, Watchdog};

@@ -6,13 +6,13 @@ use crate::cell::core::{CellCore, Watcher};
 use crate::info::ActorInfo;
 use crate::letter::{Body, Extra, Letter};
 use crate::mailbox::{Gate, Reservation};
-use crate::remote::{Arriving, RemoteCell};
+use crate::remote::{Desk, RemoteCell};
 use crate::signal::{Down, Exit, NameNews, Signal, WatchEvent};
 use crate::spec::{OnNameConflict, WhenFull};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -125,6 +125,8 @@ pub(crate) trait Receive<M>: AnyCell {
         letter: &mut Option<Letter<M>>,
         when_full: Option<WhenFull>,
     ) -> Result<(), NotSent>;
+    /// Puts letters in as long as they are taken, without waiting; they were admitted. What is left was not taken.
+    fn push_all(&self, letters: &mut VecDeque<Letter<M>>);
     /// Puts it in at the cost of the oldest. Not for callers that hold a seat's lock.
     fn push_over(&self, letter: &mut Option<Letter<M>>) -> Result<(), NotSent>;
     /// Puts it in, or waits in line with it. The ticket is for `poll_ticket` and `cancel`.
@@ -153,11 +155,8 @@ pub(crate) trait AnyCell: Send + Sync + 'static {
     fn remote(&self) -> Option<&RemoteCell> {
         None
     }
-    /// A letter from another node. What has to wait for room goes on in what this gives.
-    fn arrive(
-        self: Arc<Self>,
-        arriving: Arriving,
-    ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+    /// Where letters from other nodes are laid; none if it stands for a cell of another node itself.
+    fn desk(self: Arc<Self>) -> Option<Box<dyn Desk>>;
     fn push_acl(
         &self,
         letter: &mut Option<AclLetter>,

@@ -4,6 +4,7 @@
 //! transport attached ([`System::attach`](crate::System::attach)), references to agents of other nodes work as those to one's own:
 //! send, ask, monitor, link, watch, exit and kill.
 
+use bytes::Bytes;
 use std::task::Waker;
 use swarm_protocols::{Address, ExitReason, Name, Path};
 
@@ -15,7 +16,14 @@ pub struct Parcel {
     /// Whom it is for.
     pub receiver: Address,
     /// What it is, versioned, in a form that [`System::arrive`](crate::System::arrive) of the other node reads.
-    pub body: Vec<u8>,
+    pub body: Bytes,
+}
+
+/// Counts what was carried against its senders' bounds, until it has been handled.
+pub trait Window: Send + Sync + 'static {
+    /// A parcel for `receiver` with a body of `bytes` bytes has been handled, or never will be. Called once for each parcel, on whatever
+    /// thread that is known: an implementation must not block.
+    fn release(&self, receiver: Address, bytes: usize);
 }
 
 /// Why a parcel was not taken over. Nothing was sent.

@@ -4,13 +4,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 use swarm_actors::testkit::TestSystem;
 use swarm_actors::{
     Agent, AgentRef, AgentSpec, AnyRef, AskError, Down, Exit, Failure, MailboxOptions, Message,
     MessageCodec, NotCarried, NotSent, Parcel, ReplyTo, SystemOptions, Transport, Turn, Watchdog,
-    Watched, WeakSystem, WhenFull,
+    Watched, WeakSystem, WhenFull, Window,
 };
 use swarm_protocols::{AclMessage, Address, ExitReason, Name, Performative};
 use swarm_supervisors::Restart;
@@ -45,8 +46,18 @@ struct End {
 
 struct Room(Net, (Name, Name));
 
-impl Drop for Room {
-    fn drop(&mut self) {
+/// How many bytes were released.
+#[derive(Default)]
+struct Released(AtomicUsize);
+
+impl Window for Released {
+    fn release(&self, _: Address, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Window for Room {
+    fn release(&self, _: Address, _: usize) {
         let wakers = {
             let mut net = self.0.0.lock();
             if let Some(count) = net.under_way.get_mut(&self.1) {
@@ -96,12 +107,17 @@ impl Net {
         let wire = (from.node().clone(), to.node().clone());
         let (sender, mut parcels) = mpsc::unbounded_channel();
         self.0.lock().wires.insert(wire.clone(), sender);
-        let (net, to): (Net, WeakSystem) = (self.clone(), to.downgrade());
+        let to: WeakSystem = to.downgrade();
+        let room: Arc<dyn Window> = Arc::new(Room(self.clone(), wire.clone()));
         tokio::spawn(async move {
             while let Some(parcel) = parcels.recv().await {
                 let Some(system) = to.upgrade() else { return };
-                let room = Box::new(Room(net.clone(), wire.clone()));
-                system.arrive(&wire.0, parcel, room);
+                // What is there already arrives together, as from a link.
+                let mut together = vec![parcel];
+                while let Ok(parcel) = parcels.try_recv() {
+                    together.push(parcel);
+                }
+                system.arrive(&wire.0, together, &room);
             }
         });
     }
@@ -645,16 +661,21 @@ async fn a_message_of_another_type_is_a_dead_letter_where_it_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_from_another_node_changes_nothing() {
+async fn nonsense_from_another_node_changes_nothing_and_takes_no_room() {
     let (_net, a, b) = two().await;
     let counting = counter(&b, "counter").await;
-    for body in [vec![], vec![1], vec![9, 9, 9], vec![1; 300], vec![1, 4, 0]] {
+    let released = Arc::new(Released::default());
+    let window: Arc<dyn Window> = released.clone();
+    let bodies = [vec![], vec![1], vec![9, 9, 9], vec![1; 300], vec![1, 4, 0]];
+    let bytes: usize = bodies.iter().map(Vec::len).sum();
+    for body in bodies {
         let parcel = Parcel {
             sender: Address(5),
             receiver: counting.agent.address(),
-            body,
+            body: body.into(),
         };
-        b.arrive(a.node(), parcel, Box::new(()));
+        b.arrive(a.node(), [parcel], &window);
     }
+    assert_eq!(released.0.load(Ordering::Relaxed), bytes);
     assert_eq!(get(&seen_from(&a, &b, &counting.agent)).await, Ok(0));
 }

@@ -187,11 +187,7 @@ impl World {
         }
         for from in [0, 1] {
             let mut out = BytesMut::new();
-            while out.len() < 1 << 18
-                && let Some(frame) = self.sides[from].link.poll(self.now)
-            {
-                frame.encode(&mut out);
-            }
+            while out.len() < 1 << 18 && self.sides[from].link.write(self.now, &mut out) {}
             self.sides[from].wire.extend(out);
             let n = self.sides[from].wire.len().min(bytes);
             let moved: Vec<u8> = self.sides[from].wire.drain(..n).collect();
@@ -406,10 +402,19 @@ fn a_verdict_on_a_process_that_was_never_met_costs_the_next_one_nothing() {
     }
 }
 
+/// The next frame that is due, as it looks after the wire.
+fn next(link: &mut Link, now: Duration) -> Option<Frame> {
+    let mut decoder = Decoder::default();
+    if !link.write(now, decoder.buffer()) {
+        return None;
+    }
+    decoder.frame().expect("a frame")
+}
+
 /// How many messages get from one side to the other.
 fn arrived(from: &mut Side, to: &mut Side) -> usize {
     let mut arrived = 0;
-    while let Some(frame) = from.link.poll(Duration::ZERO) {
+    while let Some(frame) = next(&mut from.link, Duration::ZERO) {
         let heard = to.link.handle(frame, Duration::ZERO).expect("no violation");
         arrived += usize::from(matches!(heard, Heard::Message(_)));
     }
@@ -437,7 +442,7 @@ fn met(limits: Limits) -> [Link; 2] {
 /// Hands all frames over that are due; the messages that came, and whether there was word of room.
 fn hand_over(links: &mut [Link; 2], from: usize, now: Duration) -> (Vec<Message>, bool) {
     let (mut messages, mut room) = (Vec::new(), false);
-    while let Some(frame) = links[from].poll(now) {
+    while let Some(frame) = next(&mut links[from], now) {
         match links[1 - from].handle(frame, now).expect("no violation") {
             Heard::Message(message) => messages.push(message),
             Heard::Room => room = true,
@@ -477,9 +482,9 @@ fn a_sender_without_room_is_told_of_much_at_once_and_of_little_soon() {
 
     // Little: it waits, and a timer is set for it.
     take(&mut links, 1);
-    assert!(links[1].wants_poll(), "the timer is to be set");
+    assert!(!links[1].is_release_timed(), "the timer is to be set");
     assert!(!hand_over(&mut links, 1, now).1, "not for one");
-    assert!(!links[1].wants_poll(), "it is set");
+    assert!(links[1].is_release_timed(), "it is set");
     let due = links[1].deadline().expect("a timer");
     assert!(due > now && due <= now + Duration::from_millis(50));
     assert!(
@@ -492,7 +497,6 @@ fn a_sender_without_room_is_told_of_much_at_once_and_of_little_soon() {
     // Much: at once, though nothing is due by the clock.
     drop(hand_over(&mut links, 0, due));
     take(&mut links, MESSAGES / 8);
-    assert!(links[1].wants_poll());
     assert!(hand_over(&mut links, 1, due).1);
     for _ in 0..MESSAGES / 8 {
         links[0]

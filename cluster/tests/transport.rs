@@ -277,6 +277,83 @@ async fn after_a_verdict_nothing_of_before_arrives_and_both_sides_are_told_once(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_sent_after_verdicts_on_both_sides_waits_until_they_have_met_and_arrives() {
+    let hub = Hub::new();
+    let (a, b) = pair(&hub);
+    for (from, to) in [(&a, "b"), (&b, "a")] {
+        let sent = from.links.send(&name(to), Lane::Bulk, message(0, 64)).await;
+        sent.expect("taken over");
+        settled(&from.links).await;
+    }
+    hub.cut(&name("a"), &name("b"));
+    a.links.down(&name("b"), Some(BootId(2)));
+    b.links.down(&name("a"), Some(BootId(1)));
+    for node in [&a, &b] {
+        let told = |state: &mut State| (state.broken == 1).then_some(());
+        node.seen.until("broken", told).await;
+    }
+    a.links.know(&name("b"), "b");
+    b.links.know(&name("a"), "a");
+    let offered = a.links.offer(&name("b"), Lane::Bulk, message(8, 64), None);
+    assert!(matches!(offered, Err(NotOffered::Full(_))), "not yet");
+    let sending = [(&a, "b"), (&b, "a")].map(|(from, to)| {
+        let links = from.links.clone();
+        tokio::spawn(async move {
+            for n in 1..20 {
+                let sent = links.send(&name(to), Lane::Bulk, message(n, 64)).await;
+                sent.expect("taken over");
+            }
+        })
+    });
+    // Both have tried.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    hub.heal(&name("a"), &name("b"));
+    for sent in sending {
+        sent.await.expect("no panic");
+    }
+    for node in [&a, &b] {
+        node.seen.until_messages(20).await;
+        assert_eq!(numbers(&node.seen), (0..20).collect::<Vec<_>>());
+        assert_eq!(node.seen.state.lock().lost, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_released_while_there_is_no_connection_makes_room_all_the_same() {
+    let hub = Hub::new();
+    let tuning = Tuning {
+        limits: Limits {
+            receiver_messages: 4,
+            ..Limits::default()
+        },
+        ..Tuning::default()
+    };
+    let a = node_with(&hub, "a", 1, tuning.clone());
+    let b = node_with(&hub, "b", 2, tuning);
+    a.links.know(&name("b"), "b");
+    b.links.know(&name("a"), "a");
+    b.seen.state.lock().keeps_holds = true;
+    for n in 0..4 {
+        let sent = a.links.send(&name("b"), Lane::Bulk, message(n, 64)).await;
+        sent.expect("taken over");
+    }
+    b.seen.until_messages(4).await;
+    let links = a.links.clone();
+    let waiting = tokio::spawn(async move {
+        let sent = links.send(&name("b"), Lane::Bulk, message(4, 64)).await;
+        sent.expect("taken over");
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hub.cut(&name("a"), &name("b"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let holds = std::mem::take(&mut b.seen.state.lock().holds);
+    drop(holds);
+    hub.heal(&name("a"), &name("b"));
+    b.seen.until_messages(5).await;
+    waiting.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_verdict_about_another_process_changes_nothing() {
     let hub = Hub::new();
     let (a, b) = pair(&hub);

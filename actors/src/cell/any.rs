@@ -7,11 +7,8 @@ impl<A: Agent> AnyCell for Cell<A> {
         &self.core
     }
 
-    fn arrive(
-        self: Arc<Self>,
-        arriving: crate::remote::Arriving,
-    ) -> Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
-        crate::remote::enter::<A::Message>(self, arriving)
+    fn desk(self: Arc<Self>) -> Option<Box<dyn crate::remote::Desk>> {
+        Some(crate::remote::desk::<A::Message>(self))
     }
 
     fn push_acl(

@@ -1,6 +1,7 @@
 //! A cell as those see it who know its message type.
 
 use super::*;
+use std::collections::VecDeque;
 
 impl<A: Agent> Cell<A> {
     #[cold]
@@ -86,6 +87,11 @@ impl<A: Agent> Receive<A::Message> for Cell<A> {
                 bounced.why
             }),
         }
+    }
+
+    fn push_all(&self, letters: &mut VecDeque<Letter<A::Message>>) {
+        let wake = self.mailbox().push_all(letters);
+        self.wake(wake);
     }
 
     fn push_over(&self, letter: &mut Option<Letter<A::Message>>) -> Result<(), NotSent> {

@@ -3,6 +3,7 @@
 use super::inbox::{Consumer, HINT_MAIL, HINT_URGENT, HINT_WAITERS, Inbox};
 use super::line::Standing;
 use super::{Gate, Lanes, Mailbox, NotTaken, Posted, Reservation, UNCOUNTED_MAX, Wake, wake_all};
+use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
 impl<T: Posted> Mailbox<'_, T> {
@@ -25,6 +26,24 @@ impl<T: Posted> Mailbox<'_, T> {
             return Err((NotTaken::Refused(Gate::Closed), item));
         }
         Ok(self.enter(&mut inbox, item))
+    }
+
+    /// Puts counted letters in, in their order, as long as they are taken; what is left was not. One lock for all, and one wake-up.
+    pub(crate) fn push_all(&self, items: &mut VecDeque<T>) -> Wake {
+        let mut inbox = self.front.lock();
+        let mut wake = Wake::None;
+        while inbox.gate == Gate::Open
+            && inbox.nobody_waits()
+            && !items.is_empty()
+            && self.has_room(&mut inbox)
+            && let Some(item) = items.pop_front()
+        {
+            inbox.pushed += 1;
+            if self.put(&mut inbox, item) {
+                wake = inbox.wake();
+            }
+        }
+        wake
     }
 
     /// Keeps a place for a letter that is pushed later.

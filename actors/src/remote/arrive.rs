@@ -1,167 +1,69 @@
-//! What arrives from other nodes, and what becomes of everything when one is lost.
+//! What arrives from other nodes.
 
 use super::RemoteCell;
-use super::codec::{Answering, Held, importing};
 use super::far::{Far, Remotes};
-use super::wire::{Content, Failure, LetterNote, Note, Opaque, Unreadable, decode};
-use crate::agent::Message;
-use crate::ask::{AskError, AskHold, ReplyTo};
+use super::run::Run;
+use super::wire::{Failure, Note, Unreadable, decode};
+use crate::ask::AskError;
 use crate::cell::core::Watcher;
-use crate::dead_letters::{Corpse, DeathCause};
-use crate::letter::{Body, Extra, Letter, LetterKind};
 use crate::reference::AnyRef;
 use crate::signal::{Down, Exit, MonitorId, Signal, WatchEvent};
 use crate::system::System;
-use crate::transport::{LOST, Parcel};
+use crate::transport::{Parcel, Window};
 use std::sync::Arc;
-use swarm_protocols::{AclMessage, Address, ExitReason, Incarnation, Name, Path, Pid, Priority};
-
-/// A letter from another node, on its way to a cell whose type is not known here. Dropped on the way, as its sender's node was lost,
-/// it is a dead letter.
-pub(crate) struct Arriving(Option<Box<Incoming>>);
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        if let Some(incoming) = self.0.take() {
-            incoming.refuse(DeathCause::Unreachable);
-        }
-    }
-}
-
-impl Arriving {
-    /// As a letter of the receiver's type; a dead letter, when it is none.
-    pub(crate) fn into_letter<M: Message>(mut self) -> Option<Letter<M>> {
-        self.0.take()?.into_letter()
-    }
-
-    /// There is nobody to take it.
-    pub(crate) fn refuse(mut self, cause: DeathCause) {
-        if let Some(incoming) = self.0.take() {
-            incoming.refuse(cause);
-        }
-    }
-}
-
-struct Incoming {
-    sender: Address,
-    priority: Priority,
-    extra: Option<Box<Extra>>,
-    content: Arrived,
-    answering: Answering,
-    system: System,
-    receiver: Path,
-    hold: Box<dyn Send + Sync>,
-}
-
-enum Arrived {
-    Acl(Arc<AclMessage>, Option<u64>),
-    Typed(String, u16, Vec<u8>),
-}
-
-impl Incoming {
-    fn into_letter<M: Message>(self) -> Option<Letter<M>> {
-        let answering = self.answering.clone();
-        let (body, ask) = match &self.content {
-            Arrived::Acl(message, ask) => {
-                let ask = ask.map(|id| acl_asker(id, answering));
-                (Body::Acl(message.clone()), ask)
-            }
-            Arrived::Typed(name, version, bytes) => {
-                let decoded = M::codec()
-                    .ok_or_else(|| "the agent takes no messages from other nodes".to_owned())
-                    .map(|codec| importing(answering, || codec.decode(name, *version, bytes)));
-                match decoded {
-                    Ok((Ok(message), hold)) => (Body::Message(message), hold),
-                    Ok((Err(why), hold)) => {
-                        if let Some(hold) = hold {
-                            hold.fail(AskError::Refused);
-                        }
-                        self.refuse(DeathCause::Rejected(why));
-                        return None;
-                    }
-                    Err(why) => {
-                        self.refuse(DeathCause::Rejected(why));
-                        return None;
-                    }
-                }
-            }
-        };
-        let mut letter = Letter::new(body, self.system.coarse_ms());
-        letter.sender = self.sender.into();
-        letter.priority = self.priority;
-        letter.extra = self.extra;
-        let held = Held {
-            ask,
-            _hold: self.hold,
-        };
-        letter.ask = Some(AskHold::of(held));
-        Some(letter)
-    }
-
-    fn refuse(self, cause: DeathCause) {
-        let (kind, acl, message_type) = match self.content {
-            Arrived::Acl(message, ask) => {
-                if let Some(id) = ask {
-                    (self.answering)(id, Err(refusal(&cause)));
-                }
-                (LetterKind::Acl, Some(message), "acl")
-            }
-            // What asks in it cannot be read; who asked learns it by its deadline.
-            Arrived::Typed(..) => (LetterKind::Message, None, "remote"),
-        };
-        self.system.bury(Corpse {
-            cause,
-            receiver: self.receiver,
-            sender: Some(self.sender).filter(|sender| *sender != Address(0)),
-            kind,
-            message_type,
-            priority: self.priority,
-            acl,
-            kept: None,
-        });
-    }
-}
-
-fn refusal(cause: &DeathCause) -> AskError {
-    match cause {
-        DeathCause::Rejected(_) | DeathCause::Refused => AskError::Refused,
-        DeathCause::Unreachable => AskError::Unreachable,
-        _ => AskError::NoProc,
-    }
-}
-
-fn acl_asker(id: u64, answering: Answering) -> AskHold {
-    // The letter's own hold is the asker that is made of the port.
-    let (port, _hold) = ReplyTo::forwarding(move |outcome: Result<AclMessage, AskError>| {
-        let encoded = outcome
-            .and_then(|message| postcard::to_allocvec(&message).map_err(|_| AskError::NoReply));
-        answering(id, encoded);
-    });
-    crate::ask::AclAsker(port).into()
-}
+use swarm_protocols::{Address, ExitReason, Incarnation, Name, Path, Pid};
 
 impl System {
-    /// A parcel has arrived from `node`. `hold` is dropped when the agent has handled what was in it: until then it counts against
-    /// the sender's window. Parcels of one sender and receiver must be given in their order.
+    /// Parcels have arrived from `node`, in this order, that count against `window` until an agent has handled what was in them. Parcels of
+    /// one sender and receiver must be given in their order.
     ///
     /// A parcel that makes no sense is left out and told to the log: the other node speaks another version.
-    pub fn arrive(&self, node: &Name, parcel: Parcel, hold: Box<dyn Send + Sync>) {
+    pub fn arrive(
+        &self,
+        node: &Name,
+        parcels: impl IntoIterator<Item = Parcel>,
+        window: &Arc<dyn Window>,
+    ) {
         let Some(remotes) = self.remotes() else {
+            for parcel in parcels {
+                window.release(parcel.receiver, parcel.body.len());
+            }
             return;
         };
         let far = remotes.far(node);
-        let note = match decode(&parcel.body) {
-            Ok(note) => note,
-            Err(error) => {
-                report_unreadable(node, error);
-                return;
+        let mut run = Run::new(self, &remotes, &far, window);
+        for parcel in parcels {
+            let bytes = parcel.body.len();
+            match decode(&parcel.body) {
+                Ok(Note::Letter(letter)) => {
+                    run.learn(parcel.sender);
+                    run.letter(&parcel, letter);
+                    continue;
+                }
+                Ok(note) => {
+                    run.end();
+                    run.learn(parcel.sender);
+                    self.note_arrived(&remotes, &far, parcel.sender, parcel.receiver, note);
+                }
+                Err(error) => report_unreadable(node, error),
             }
-        };
-        let (sender, receiver) = (parcel.sender, parcel.receiver);
-        remotes.learn(sender, node);
+            window.release(parcel.receiver, bytes);
+        }
+        run.end();
+    }
+
+    fn note_arrived(
+        &self,
+        remotes: &Remotes,
+        far: &Arc<Far>,
+        sender: Address,
+        receiver: Address,
+        note: Note<'_>,
+    ) {
+        let node = &far.node;
         let to = || self.find_local(receiver);
         match note {
-            Note::Letter(letter) => self.letter_arrived(&remotes, &far, &parcel, letter, hold),
+            Note::Letter(_) => {}
             Note::Answer { ask, outcome } => {
                 let outcome = outcome.map_err(AskError::from);
                 far.answered(
@@ -172,7 +74,7 @@ impl System {
                         .map_err(Clone::clone),
                 );
             }
-            Note::Monitor { id } => self.monitored(&far, sender, receiver, id),
+            Note::Monitor { id } => self.monitored(far, sender, receiver, id),
             Note::Demonitor { id } => {
                 let mut state = far.state.lock();
                 let known = state.monitored_by.get(&id).copied();
@@ -235,7 +137,7 @@ impl System {
                 reason,
             } => {
                 let far = far.clone();
-                self.in_line(&remotes, node, receiver, move || {
+                self.in_line(remotes, node, receiver, move || {
                     far.down(MonitorId(id), incarnation, reason);
                 });
             }
@@ -246,14 +148,14 @@ impl System {
                 if far.state.lock().links.remove(&(receiver, sender))
                     && let Some(local) = to()
                 {
-                    self.in_line(&remotes, node, receiver, move || {
+                    self.in_line(remotes, node, receiver, move || {
                         exit_from(&local, sender, incarnation, reason);
                     });
                 }
             }
             Note::Order { reason } => {
                 if let Some(local) = to() {
-                    self.in_line(&remotes, node, receiver, move || local.exit(reason));
+                    self.in_line(remotes, node, receiver, move || local.exit(reason));
                 }
             }
         }
@@ -266,63 +168,13 @@ impl System {
         receiver: Address,
         signal: impl FnOnce() + Send + 'static,
     ) {
-        let delivery = Box::new(move || {
+        let delivery = move || {
             signal();
             None
-        });
+        };
         remotes
             .parking
             .deliver(remotes.runtime(), node, receiver, delivery);
-    }
-
-    fn letter_arrived(
-        &self,
-        remotes: &Remotes,
-        far: &Arc<Far>,
-        parcel: &Parcel,
-        letter: LetterNote<'_>,
-        hold: Box<dyn Send + Sync>,
-    ) {
-        let has_extra =
-            letter.expires_in_ms.is_some() || letter.trace.is_some() || letter.extensions.is_some();
-        let extra = has_extra.then(|| {
-            Box::new(Extra {
-                expires_at_ms: letter
-                    .expires_in_ms
-                    .map(|left| self.now_ms().saturating_add(left)),
-                trace: letter.trace,
-                extensions: letter.extensions.unwrap_or_default(),
-            })
-        });
-        let local = self.find_local(parcel.receiver);
-        let arriving = Arriving(Some(Box::new(Incoming {
-            sender: parcel.sender,
-            priority: letter.priority,
-            extra,
-            content: match letter.content {
-                Content::Acl { message, ask } => Arrived::Acl(Arc::new(message.into_owned()), ask),
-                Content::Typed {
-                    name,
-                    version,
-                    body,
-                } => Arrived::Typed(name.into_owned(), version, body.0.into_owned()),
-            },
-            answering: far.answering(parcel.receiver, parcel.sender),
-            system: self.without_owner(),
-            receiver: local.as_ref().map_or_else(
-                || unknown_path(parcel.receiver),
-                |local| local.path().clone(),
-            ),
-            hold,
-        })));
-        let Some(local) = local else {
-            arriving.refuse(DeathCause::NoReceiver);
-            return;
-        };
-        let delivery = Box::new(move || local.0.arrive(arriving));
-        remotes
-            .parking
-            .deliver(remotes.runtime(), &far.node, parcel.receiver, delivery);
     }
 
     fn monitored(&self, far: &Arc<Far>, watcher: Address, target: Address, id: u64) {
@@ -347,76 +199,6 @@ impl System {
             .0
             .core()
             .monitor(ours, Watcher::Agent(watcher, Incarnation(0)));
-    }
-
-    /// A node is lost, or has begun anew: asks to it fail, monitors, links and watches on its agents fire with `unreachable`, once,
-    /// behind all that came from it; its own bonds here are undone. `undelivered` becomes dead letters.
-    pub fn node_lost(&self, node: &Name, undelivered: Vec<Parcel>) {
-        let Some(remotes) = self.remotes() else {
-            return;
-        };
-        remotes.parking.forget(node);
-        let far = remotes.far(node);
-        far.forget_spilled();
-        for ask in far.take_asks() {
-            ask.answered(Err(AskError::Unreachable));
-        }
-        let state = std::mem::take(&mut *far.state.lock());
-        for (target, watchers) in state.watches {
-            for watcher in watchers {
-                watcher.tell_event(target, WatchEvent::Ended { reason: LOST });
-            }
-        }
-        for (monitor, (address, watcher)) in state.monitors {
-            let incarnation = Incarnation(0);
-            let pid = Pid {
-                address,
-                incarnation,
-            };
-            watcher.fire(Down {
-                monitor,
-                pid,
-                reason: LOST,
-            });
-        }
-        for (local, remote) in state.links {
-            if let Some(local) = self.find_local(local) {
-                exit_from(&local, remote, Incarnation(0), LOST);
-            }
-        }
-        for (ours, (_, target)) in state.monitored {
-            if let Some(local) = self.find_local(target) {
-                local.0.core().demonitor(ours);
-            }
-        }
-        for target in state.watched {
-            if let Some(local) = self.find_local(target) {
-                local.0.core().unwatch(far.as_watcher());
-            }
-        }
-        for parcel in undelivered {
-            self.bury_parcel(parcel);
-        }
-    }
-
-    fn bury_parcel(&self, parcel: Parcel) {
-        let Ok(Note::Letter(letter)) = decode(&parcel.body) else {
-            return;
-        };
-        let (kind, acl) = match letter.content {
-            Content::Acl { message, .. } => (LetterKind::Acl, Some(Arc::new(message.into_owned()))),
-            Content::Typed { .. } => (LetterKind::Message, None),
-        };
-        self.bury(Corpse {
-            cause: DeathCause::Unreachable,
-            receiver: unknown_path(parcel.receiver),
-            sender: Some(parcel.sender).filter(|sender| *sender != Address(0)),
-            kind,
-            message_type: "remote",
-            priority: letter.priority,
-            acl,
-            kept: None,
-        });
     }
 
     /// A reference to an agent of another node. `path` is shown; without one its address is. Nothing is checked: what is sent to
@@ -451,7 +233,7 @@ impl crate::Transport for Nowhere {
 }
 
 /// What is shown of an agent of which only the address is known.
-fn unknown_path(address: Address) -> Path {
+pub(super) fn unknown_path(address: Address) -> Path {
     Name::new(&address.to_string()).map_or_else(|_| Path::root(), |name| Path::root().child(&name))
 }
 
@@ -476,7 +258,7 @@ pub(super) fn exit_from(
 
 impl Far {
     /// In whose name this node watches agents: no agent has this address.
-    fn as_watcher(&self) -> Address {
+    pub(super) fn as_watcher(&self) -> Address {
         let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
         for byte in self.node.as_str().bytes() {
             hash = (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
@@ -512,17 +294,6 @@ impl Far {
                 reason,
             });
         }
-    }
-
-    /// Sends answers of an agent here back to who asked it.
-    fn answering(self: &Arc<Self>, from: Address, to: Address) -> Answering {
-        let far = self.clone();
-        Arc::new(move |ask, outcome| {
-            let outcome = outcome
-                .map(Opaque::from)
-                .map_err(|error| Failure::from(&error));
-            far.tell(from, to, &Note::Answer { ask, outcome });
-        })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::codec::{Exported, PendingAsk, exporting};
 use super::far::Far;
-use super::wire::{Content, LetterNote, Note, encode};
+use super::scratch;
+use super::wire::{Acl, Content, LetterNote, Note, Opaque, encode};
 use crate::agent::Message;
 use crate::ask::{AskError, AskHold};
 use crate::cell::core::CellCore;
@@ -18,7 +19,7 @@ use crate::system::System;
 use crate::transport::{NotCarried, Parcel};
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
@@ -85,7 +86,8 @@ impl RemoteCell {
 
     /// Makes bytes of a letter and notes the asks in it.
     fn encode<M: Message>(&self, letter: &Letter<M>) -> Result<Encoded, NotSent> {
-        let system = self.core.system.clone();
+        let system = &self.core.system;
+        let mut typed = Vec::new();
         let (content, exported) = match &letter.body {
             Body::Acl(message) => {
                 let port = letter.ask.as_ref().and_then(AskHold::acl_port);
@@ -96,18 +98,19 @@ impl RemoteCell {
                     exported.0.push((id, Box::new(AclAsk(hold))));
                     id
                 });
-                let message = Cow::Borrowed(&**message);
+                let message = Acl::Lent(message);
                 (Content::Acl { message, ask }, exported)
             }
             Body::Message(message) => {
                 let codec = M::codec().ok_or_else(|| {
                     NotSent::NotCarried("messages of its type have no codec".to_owned())
                 })?;
-                let (body, exported) = exporting(system, || (codec.encode)(message));
+                let (body, exported) = exporting(system.clone(), || codec.encode(message));
+                typed = body.map_err(NotSent::NotCarried)?;
                 let content = Content::Typed {
                     name: codec.name.into(),
                     version: codec.version,
-                    body: body.map_err(NotSent::NotCarried)?.into(),
+                    body: Opaque(Cow::Borrowed(&typed)),
                 };
                 (content, exported)
             }
@@ -138,6 +141,7 @@ impl RemoteCell {
             kind: letter.body.kind(),
             message_type: std::any::type_name::<M>(),
         };
+        scratch::keep(typed);
         if !self.far.note_asks(exported) {
             return Err(NotSent::Full);
         }
@@ -289,12 +293,8 @@ impl AnyCell for RemoteCell {
         Some(self)
     }
 
-    fn arrive(
-        self: Arc<Self>,
-        arriving: super::Arriving,
-    ) -> Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> {
+    fn desk(self: Arc<Self>) -> Option<Box<dyn super::Desk>> {
         // Nothing is delivered to what stands for somebody else.
-        arriving.refuse(DeathCause::NoReceiver);
         None
     }
 
@@ -474,6 +474,9 @@ impl<M: Message> Receive<M> for RemoteCell {
     fn push(&self, letter: &mut Option<Letter<M>>, _: Option<WhenFull>) -> Result<(), NotSent> {
         self.push_any(letter)
     }
+
+    // Only letters of other nodes come in numbers, and none is for what stands for somebody else.
+    fn push_all(&self, _: &mut VecDeque<Letter<M>>) {}
 
     fn push_over(&self, _: &mut Option<Letter<M>>) -> Result<(), NotSent> {
         // What lies in a mailbox of another node is not pushed out from here.

@@ -4,17 +4,29 @@
 //! travels back under that number. While a message is being encoded or decoded, a thread-local cell holds what serde gives no way to
 //! pass along; it is empty before and after.
 
+use super::far::Far;
+use super::scratch;
+use super::wire::{Failure, Note, Opaque};
 use crate::ask::{AskError, AskHold, AskSlot, ReplyTo};
+use crate::system::System;
+use crate::transport::Window;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
 use std::sync::Arc;
+use swarm_protocols::Address;
+
+enum Encode<M> {
+    /// Appends to a buffer, which is empty.
+    Into(fn(&M, Vec<u8>) -> Result<Vec<u8>, String>),
+    Own(fn(&M) -> Result<Vec<u8>, String>),
+}
 
 /// How messages of type `M` become bytes and come back.
 pub struct MessageCodec<M> {
     pub(crate) name: &'static str,
     pub(crate) version: u16,
-    pub(crate) encode: fn(&M) -> Result<Vec<u8>, String>,
+    encode: Encode<M>,
     pub(crate) decode: fn(u16, &[u8]) -> Result<M, String>,
 }
 
@@ -26,7 +38,9 @@ impl<M: Serialize + DeserializeOwned> MessageCodec<M> {
         Self {
             name,
             version,
-            encode: |message| postcard::to_allocvec(message).map_err(|error| error.to_string()),
+            encode: Encode::Into(|message, buffer| {
+                postcard::to_extend(message, buffer).map_err(|error| error.to_string())
+            }),
             decode: |_, bytes| postcard::from_bytes(bytes).map_err(|error| error.to_string()),
         }
     }
@@ -45,8 +59,16 @@ impl<M> MessageCodec<M> {
         Self {
             name,
             version,
-            encode,
+            encode: Encode::Own(encode),
             decode,
+        }
+    }
+
+    /// The message as bytes, in a buffer of [`scratch`] where that is of use.
+    pub(super) fn encode(&self, message: &M) -> Result<Vec<u8>, String> {
+        match self.encode {
+            Encode::Into(encode) => encode(message, scratch::take()),
+            Encode::Own(encode) => encode(message),
         }
     }
 
@@ -87,13 +109,31 @@ impl<T: DeserializeOwned + Send + 'static> PendingAsk for TypedAsk<T> {
 pub(crate) struct Exported(pub(crate) Vec<(u64, Box<dyn PendingAsk>)>);
 
 struct Exporting {
-    ids: fn(&dyn std::any::Any) -> u64,
-    source: Box<dyn std::any::Any>,
+    /// Whose numbers they get.
+    system: System,
     exported: Exported,
 }
 
-/// Sends the answer to an ask of another node back.
-pub(crate) type Answering = Arc<dyn Fn(u64, Result<Vec<u8>, AskError>) + Send + Sync>;
+/// Sends the answers to asks of another node back.
+#[derive(Clone)]
+pub(super) struct Answering {
+    pub(super) far: Arc<Far>,
+    /// The agent here that was asked.
+    pub(super) from: Address,
+    /// Who asks.
+    pub(super) to: Address,
+}
+
+impl Answering {
+    /// Under the number `ask` of the other node.
+    pub(super) fn answer(&self, ask: u64, outcome: Result<Vec<u8>, AskError>) {
+        let outcome = outcome
+            .map(Opaque::from)
+            .map_err(|error| Failure::from(&error));
+        let note = Note::Answer { ask, outcome };
+        self.far.tell(self.from, self.to, &note);
+    }
+}
 
 struct Importing {
     answering: Answering,
@@ -105,15 +145,10 @@ thread_local! {
     static IMPORTING: RefCell<Option<Importing>> = const { RefCell::new(None) };
 }
 
-/// Runs `encode`, in which places for answers are given numbers by `next`.
-pub(crate) fn exporting<T>(next: crate::System, encode: impl FnOnce() -> T) -> (T, Exported) {
+/// Runs `encode`, in which places for answers are given numbers by the system.
+pub(super) fn exporting<T>(system: System, encode: impl FnOnce() -> T) -> (T, Exported) {
     let exporting = Exporting {
-        ids: |system| {
-            system
-                .downcast_ref::<crate::System>()
-                .map_or(0, |system| system.monitor_id().0)
-        },
-        source: Box::new(next),
+        system,
         exported: Exported::default(),
     };
     let _outer = Restore(&EXPORTING, EXPORTING.replace(Some(exporting)));
@@ -125,7 +160,7 @@ pub(crate) fn exporting<T>(next: crate::System, encode: impl FnOnce() -> T) -> (
 }
 
 /// Runs `decode`, in which places for answers answer through `answering`. Also gives the runtime's hold on the first of them.
-pub(crate) fn importing<T>(
+pub(super) fn importing<T>(
     answering: Answering,
     decode: impl FnOnce() -> T,
 ) -> (T, Option<AskHold>) {
@@ -156,7 +191,7 @@ impl<T> Drop for Restore<T> {
 pub(crate) fn export_port<T: DeserializeOwned + Send + 'static>(port: &ReplyTo<T>) -> Option<u64> {
     EXPORTING.with_borrow_mut(|exporting| {
         let exporting = exporting.as_mut()?;
-        let id = (exporting.ids)(&*exporting.source);
+        let id = exporting.system.monitor_id().0;
         let ask = Box::new(TypedAsk(port.clone()));
         exporting.exported.0.push((id, ask));
         Some(id)
@@ -171,7 +206,7 @@ pub(crate) fn import_port<T: Serialize + Send + 'static>(id: u64) -> Option<Repl
         let (port, hold) = ReplyTo::forwarding(move |outcome: Result<T, AskError>| {
             let encoded = outcome
                 .and_then(|value| postcard::to_allocvec(&value).map_err(|_| AskError::NoReply));
-            answering(id, encoded);
+            answering.answer(id, encoded);
         });
         importing.hold.get_or_insert(hold);
         Some(port)
@@ -201,20 +236,42 @@ impl<'de, T: Serialize + DeserializeOwned + Send + 'static> Deserialize<'de> for
     }
 }
 
-/// Keeps something alive as long as a letter and its turn: the letter's place in its sender's window.
-pub(crate) struct Held {
-    pub(crate) ask: Option<AskHold>,
-    pub(crate) _hold: Box<dyn Send + Sync>,
+/// Keeps letters in their senders' window until their turns are over: one for all letters of one size that a receiver gets in a row, each
+/// of which lets go of it once.
+pub(super) struct Held {
+    pub(super) window: Arc<dyn Window>,
+    pub(super) receiver: Address,
+    pub(super) bytes: usize,
 }
 
 impl AskSlot for Held {
-    fn fail(&self, error: AskError) {
-        if let Some(ask) = &self.ask {
-            ask.fail(error);
-        }
+    fn fail(&self, _: AskError) {}
+
+    fn let_go(&self) {
+        self.window.release(self.receiver, self.bytes);
     }
 
-    // Its own goes when it is dropped.
+    fn publish(&self) {}
+
+    fn unstage(&self) {}
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// The same for a letter in which somebody asks.
+pub(super) struct HeldAsk {
+    pub(super) ask: AskHold,
+    pub(super) _held: AskHold,
+}
+
+impl AskSlot for HeldAsk {
+    fn fail(&self, error: AskError) {
+        self.ask.fail(error);
+    }
+
+    // What it has goes when it is dropped.
     fn let_go(&self) {}
 
     // Answers are staged with ports.
@@ -223,7 +280,7 @@ impl AskSlot for Held {
     fn unstage(&self) {}
 
     fn acl_port(&self) -> Option<ReplyTo<swarm_protocols::AclMessage>> {
-        self.ask.as_ref()?.acl_port()
+        self.ask.acl_port()
     }
 
     fn is_over(&self) -> bool {

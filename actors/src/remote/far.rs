@@ -226,6 +226,9 @@ impl Far {
 
     /// Notes the asks of a message before it goes. False when too many wait: nothing was noted.
     pub(super) fn note_asks(&self, exported: Exported) -> bool {
+        if exported.0.is_empty() {
+            return true;
+        }
         let mut state = self.state.lock();
         if state.asks.len() + exported.0.len() > state.prune_at.max(64) {
             state.asks.retain(|_, ask| !ask.is_over());
@@ -239,6 +242,9 @@ impl Far {
     }
 
     pub(super) fn forget_asks(&self, ids: &[u64]) {
+        if ids.is_empty() {
+            return;
+        }
         let mut state = self.state.lock();
         let forgotten: Vec<_> = ids.iter().map(|id| state.asks.remove(id)).collect();
         drop(state);

@@ -5,19 +5,22 @@
 //! answers, and the signals that found no room. When the node is lost, everything in it ends: asks fail, monitors and links fire
 //! with `unreachable`, once.
 //!
-//! What arrives finds its cell by its address and goes through the same mailbox as local letters. A letter counts against its
+//! What arrives finds its cell by its address and goes through the same mailbox as local letters; what comes for one receiver without
+//! anything in between goes in at once. A letter counts against its
 //! sender's window until its turn is over, so a slow agent slows those who send to it, wherever they are.
 
 mod arrive;
 mod bonds;
 mod cell;
 pub(crate) mod codec;
-mod enter;
+mod desk;
 mod far;
+mod lost;
 mod park;
+mod run;
+mod scratch;
 mod wire;
 
-pub(crate) use arrive::Arriving;
 pub(crate) use cell::RemoteCell;
-pub(crate) use enter::enter;
+pub(crate) use desk::{Desk, desk};
 pub(crate) use far::Remotes;

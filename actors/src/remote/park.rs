@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use swarm_protocols::{Address, Name};
 use tokio::runtime::Handle;
@@ -13,11 +14,19 @@ use tokio::task::JoinHandle;
 
 pub(super) type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Delivers something; what has to wait goes on in what it gives.
-pub(super) type Delivery = Box<dyn FnOnce() -> Option<Waiting> + Send>;
+type Delivery = Box<dyn FnOnce() -> Option<Waiting> + Send>;
 
 /// What waits, by receiver.
 #[derive(Clone, Default)]
-pub(super) struct Parking(Arc<Mutex<BTreeMap<Address, Queue>>>);
+pub(super) struct Parking(Arc<Parked>);
+
+#[derive(Default)]
+struct Parked {
+    queues: Mutex<BTreeMap<Address, Queue>>,
+    /// Whether there are any. What one node sends is delivered by one task, so that it sees a queue that it has begun; and that is there
+    /// until all in it was delivered.
+    is_any: AtomicBool,
+}
 
 struct Queue {
     /// The one that waits for room, and the node that it is from. Shared with the task that polls it.
@@ -37,24 +46,30 @@ impl Drop for Queue {
 }
 
 impl Parking {
+    /// Whether something waits for room at that receiver.
+    pub(super) fn is_waited_for(&self, receiver: Address) -> bool {
+        self.0.is_any.load(Ordering::Acquire) && self.0.queues.lock().contains_key(&receiver)
+    }
+
     /// Delivers now, or behind what waits for that receiver already.
     pub(super) fn deliver(
         &self,
         runtime: &Handle,
         from: &Name,
         receiver: Address,
-        delivery: Delivery,
+        delivery: impl FnOnce() -> Option<Waiting> + Send + 'static,
     ) {
         {
-            let mut queues = self.0.lock();
+            let mut queues = self.0.queues.lock();
             if let Some(queue) = queues.get_mut(&receiver) {
-                queue.rest.push_back((from.clone(), delivery));
+                queue.rest.push_back((from.clone(), Box::new(delivery)));
                 return;
             }
         }
         let Some(waiting) = delivery() else { return };
         let head: Head = Arc::new(Mutex::new(Some((from.clone(), waiting))));
-        let mut queues = self.0.lock();
+        let mut queues = self.0.queues.lock();
+        self.0.is_any.store(true, Ordering::Release);
         let queue = queues.entry(receiver).or_insert_with(|| Queue {
             head: head.clone(),
             rest: VecDeque::new(),
@@ -78,7 +93,7 @@ impl Parking {
         let mut dropped = Vec::new();
         let mut waiting = Vec::new();
         {
-            let mut queues = self.0.lock();
+            let mut queues = self.0.queues.lock();
             for queue in queues.values_mut() {
                 let (theirs, others): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut queue.rest)
                     .into_iter()
@@ -96,19 +111,20 @@ impl Parking {
     }
 
     pub(super) fn clear(&self) {
-        let all = std::mem::take(&mut *self.0.lock());
+        let all = std::mem::take(&mut *self.0.queues.lock());
         drop(all);
     }
 
     /// The next one to deliver; with none the queue is gone.
     fn next(&self, receiver: Address) -> Option<(Name, Delivery)> {
-        let mut queues = self.0.lock();
+        let mut queues = self.0.queues.lock();
         let next = queues.get_mut(&receiver)?.rest.pop_front();
         if next.is_none()
             && let Some(mut queue) = queues.remove(&receiver)
         {
             // The task ends by itself.
             queue.task = None;
+            self.0.is_any.store(!queues.is_empty(), Ordering::Release);
         }
         next
     }

@@ -1,7 +1,10 @@
 //! What nodes tell each other about agents: one postcard value behind a version byte.
 
-use serde::{Deserialize, Serialize, Serializer};
+use super::scratch;
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
+use std::sync::Arc;
 use swarm_protocols::{AclMessage, ExitReason, Extensions, Incarnation, Priority, TraceContext};
 
 /// The version that this build writes. A reader refuses those that it does not know.
@@ -67,17 +70,10 @@ pub(super) struct LetterNote<'a> {
 }
 
 /// What a message says.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one call; a box would be paid for every message"
-)]
 #[derive(Serialize, Deserialize)]
 pub(super) enum Content<'a> {
     /// ACL, and the ask that it is, if somebody waits for the answer.
-    Acl {
-        message: Cow<'a, AclMessage>,
-        ask: Option<u64>,
-    },
+    Acl { message: Acl<'a>, ask: Option<u64> },
     /// A native message: the name and version of its type, and what its codec made of it.
     Typed {
         #[serde(borrow)]
@@ -86,6 +82,47 @@ pub(super) enum Content<'a> {
         #[serde(borrow)]
         body: Opaque<'a>,
     },
+}
+
+impl Content<'_> {
+    /// How many bytes it takes, nearly; 0 where that is not known before it is encoded.
+    fn len(&self) -> usize {
+        match self {
+            Self::Acl { .. } => 0,
+            Self::Typed { name, body, .. } => name.len() + body.0.len(),
+        }
+    }
+}
+
+/// An ACL message: one of somebody else's on its way out, and one that can be handed on where it is read. Behind a pointer, as it is many
+/// times as large as what is said of any other.
+pub(super) enum Acl<'a> {
+    Lent(&'a AclMessage),
+    Read(Arc<AclMessage>),
+}
+
+impl Acl<'_> {
+    pub(super) fn into_message(self) -> Arc<AclMessage> {
+        match self {
+            Self::Lent(message) => Arc::new(message.clone()),
+            Self::Read(message) => message,
+        }
+    }
+}
+
+impl Serialize for Acl<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Lent(message) => message.serialize(to),
+            Self::Read(message) => message.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Acl<'_> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        AclMessage::deserialize(from).map(|message| Self::Read(Arc::new(message)))
+    }
 }
 
 /// Bytes that are not this format's affair. Written and read in one go; a list of numbers, which is the same on the wire, is not.
@@ -116,9 +153,25 @@ pub(super) enum Failure {
     Unreadable,
 }
 
-pub(super) fn encode(note: &Note<'_>) -> Vec<u8> {
+/// Beyond this it is worth more not to copy it than to have nothing but it in memory.
+const COPIED_BYTES: usize = 4096;
+
+pub(super) fn encode(note: &Note<'_>) -> Bytes {
+    let mut buffer = match note {
+        Note::Letter(letter) if letter.content.len() > COPIED_BYTES => {
+            Vec::with_capacity(letter.content.len() + 256)
+        }
+        _ => scratch::take(),
+    };
+    buffer.push(VERSION);
     // Plain data into a growing buffer: this does not fail, and an empty body is refused where it arrives.
-    postcard::to_extend(note, vec![VERSION]).unwrap_or_default()
+    let buffer = postcard::to_extend(note, buffer).unwrap_or_default();
+    if buffer.len() > COPIED_BYTES {
+        return buffer.into();
+    }
+    let body = Bytes::copy_from_slice(&buffer);
+    scratch::keep(buffer);
+    body
 }
 
 /// Why bytes are no note.
@@ -148,7 +201,7 @@ mod tests {
 
     #[test]
     fn another_version_and_trailing_bytes_are_refused() {
-        let mut bytes = encode(&Note::Monitor { id: 3 });
+        let mut bytes = encode(&Note::Monitor { id: 3 }).to_vec();
         assert!(matches!(decode(&bytes), Ok(Note::Monitor { id: 3 })));
         bytes.push(0);
         assert_eq!(decode(&bytes).err(), Some(Unreadable::Malformed));

@@ -10,7 +10,7 @@ use swarm_actors::conversation::*;
 use swarm_actors::testkit::TestSystem;
 use swarm_actors::*;
 use swarm_protocols::interaction::*;
-use swarm_protocols::{AclMessage, Aid, Name, Performative};
+use swarm_protocols::{AclMessage, Address, Aid, Name, Performative};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -33,6 +33,13 @@ impl Transport for Wire {
             None => Err(NotCarried::Unreachable(parcel)),
         }
     }
+}
+
+/// Without bounds.
+struct Boundless;
+
+impl Window for Boundless {
+    fn release(&self, _: Address, _: usize) {}
 }
 
 struct Nodes {
@@ -61,9 +68,10 @@ fn connect(from: &TestSystem, to: &TestSystem, wires: &Wires) {
     wires.lock().insert(to.node().clone(), sender);
     let (from, to) = (from.node().clone(), to.downgrade());
     tokio::spawn(async move {
+        let window: Arc<dyn Window> = Arc::new(Boundless);
         while let Some(parcel) = parcels.recv().await {
             let Some(system) = to.upgrade() else { return };
-            system.arrive(&from, parcel, Box::new(()));
+            system.arrive(&from, [parcel], &window);
         }
     });
 }

@@ -74,6 +74,16 @@ impl Cell {
         Self::Mixed,
     ];
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::InFlight => "in-flight",
+            Self::Notes => "notes",
+            Self::Bigs => "bigs",
+            Self::Mixed => "mixed",
+        }
+    }
+
     fn about(self) -> &'static str {
         match self {
             Self::Sequential => "sequential asks/s",
@@ -185,8 +195,8 @@ fn result(cell: Cell, took: Duration, p99: Duration) -> f64 {
     }
 }
 
-/// Runs both, and shows their ratios.
-pub(crate) async fn run() -> Result<(), Failed> {
+/// Runs both, and shows their ratios: of all rows, or of the one that is named.
+pub(crate) async fn run(only: Option<&str>) -> Result<(), Failed> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)?
         .as_secs();
@@ -204,6 +214,9 @@ pub(crate) async fn run() -> Result<(), Failed> {
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for cell in Cell::ALL {
+        if only.is_some_and(|only| only != cell.name()) {
+            continue;
+        }
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..REPETITIONS {
             let before = swarm_far.cpu()?;

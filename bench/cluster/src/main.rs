@@ -5,6 +5,7 @@
 //! `partition`, by default the first two; NODES is how many nodes a cluster has, by default 5 and 32. `nodes` and `partition` run the `swarmctl`
 //! that lies beside this program. What is sent while nothing happens is read off the loopback device: run it in a network namespace of its own, or on
 //! a machine that does nothing else. `partition` makes two network namespaces, so it needs root and `ip`.
+//! After `links` one row can be named instead (`sequential`, `in-flight`, `notes`, `bigs`, `mixed`).
 
 mod links;
 mod machine;
@@ -35,12 +36,12 @@ fn main() -> Result<(), Failed> {
     if let Some(other) = part.filter(|part| !["links", "nodes", "partition"].contains(part)) {
         return Err(format!("there is no part {other}; try: links, nodes, partition").into());
     }
-    let sizes = match arguments.get(1) {
+    let sizes = match arguments.get(1).filter(|_| part != Some("links")) {
         Some(nodes) => vec![nodes.parse()?],
         None => vec![5, 32],
     };
     if part.is_none_or(|part| part == "links") {
-        runtime.block_on(links::run())?;
+        runtime.block_on(links::run(arguments.get(1).map(String::as_str)))?;
     }
     for nodes in sizes {
         if part.is_none_or(|part| part == "nodes") {

@@ -135,44 +135,27 @@ pub enum DecodeError {
     },
 }
 
-#[derive(Serialize, Deserialize)]
-struct ChunkHeader {
-    number: u64,
-    sender: [u8; 16],
-    receiver: [u8; 16],
-    part: Part,
-}
+/// Length, kind, and the longest header of a chunk: a number, two addresses and a part.
+const CHUNK_HEAD_MAX: usize = LENGTH_BYTES + 1 + 10 + 32 + 6;
 
 impl Frame {
     /// Appends the frame to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
-        let start = out.len();
-        out.put_u32_le(0);
         match self {
             Self::Hello(hello) => put(out, KIND_HELLO, hello),
-            Self::Item(number, Item::Chunk(chunk)) => {
-                put(
-                    out,
-                    KIND_CHUNK,
-                    &ChunkHeader {
-                        number: *number,
-                        sender: chunk.sender.0.to_le_bytes(),
-                        receiver: chunk.receiver.0.to_le_bytes(),
-                        part: chunk.part,
-                    },
-                );
-                out.put_slice(&chunk.bytes);
-            }
-            Self::Item(number, Item::Released(released)) => {
-                put(out, KIND_RELEASED, &(number, released));
-            }
+            Self::Item(number, Item::Chunk(chunk)) => put_chunk(
+                out,
+                *number,
+                (chunk.sender, chunk.receiver),
+                chunk.part,
+                &chunk.bytes,
+            ),
+            Self::Item(number, Item::Released(released)) => put_released(out, *number, released),
             Self::Ack(number) => put(out, KIND_ACK, number),
             Self::Ping(token) => put(out, KIND_PING, token),
             Self::Pong(token) => put(out, KIND_PONG, token),
             Self::Goodbye(goodbye) => put(out, KIND_GOODBYE, goodbye),
         }
-        let length = u32::try_from(out.len() - start - LENGTH_BYTES).unwrap_or(u32::MAX);
-        out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
     }
 
     fn decode(mut frame: Bytes) -> Result<Self, DecodeError> {
@@ -200,11 +183,59 @@ impl Frame {
 }
 
 fn put<T: Serialize>(out: &mut BytesMut, kind: u8, header: &T) {
+    let start = out.len();
+    out.put_u32_le(0);
     out.put_u8(kind);
     // Serializing plain data into a buffer that grows cannot fail; a frame cut short would be refused by the other side.
     let mut writer = (&mut *out).writer();
     let written = postcard::to_io(header, &mut writer);
     debug_assert!(written.is_ok(), "plain data serializes");
+    let length = u32::try_from(out.len() - start - LENGTH_BYTES).unwrap_or(u32::MAX);
+    out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Appends the frame of a [`Item::Released`].
+pub(super) fn put_released(out: &mut BytesMut, number: u64, released: &[Released]) {
+    put(out, KIND_RELEASED, &(number, released));
+}
+
+/// Appends the frame of a chunk. By hand, as it is what is written for every message: postcard goes through addresses byte by byte.
+pub(super) fn put_chunk(
+    out: &mut BytesMut,
+    number: u64,
+    (sender, receiver): (Address, Address),
+    part: Part,
+    bytes: &[u8],
+) {
+    let mut head = [0; CHUNK_HEAD_MAX];
+    head[LENGTH_BYTES] = KIND_CHUNK;
+    let mut at = put_varint(&mut head, LENGTH_BYTES + 1, number);
+    for address in [sender, receiver] {
+        head[at..at + 16].copy_from_slice(&address.0.to_le_bytes());
+        at += 16;
+    }
+    (head[at], at) = match part {
+        Part::Whole => (0, at + 1),
+        Part::First(total) => (1, put_varint(&mut head, at + 1, total.into())),
+        Part::Middle => (2, at + 1),
+        Part::Last => (3, at + 1),
+    };
+    let length = u32::try_from(at - LENGTH_BYTES + bytes.len()).unwrap_or(u32::MAX);
+    head[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    out.reserve(at + bytes.len());
+    out.put_slice(&head[..at]);
+    out.put_slice(bytes);
+}
+
+/// Writes a number at `at` as postcard does, seven bits to a byte; where it ends.
+fn put_varint(to: &mut [u8; CHUNK_HEAD_MAX], mut at: usize, mut number: u64) -> usize {
+    while number >= 0x80 {
+        to[at] = (number & 0x7f) as u8 | 0x80;
+        number >>= 7;
+        at += 1;
+    }
+    to[at] = number as u8;
+    at + 1
 }
 
 /// All of `bytes` must be one value: what is left over would be a field that nobody checked.
@@ -217,11 +248,9 @@ fn whole<'a, T: Deserialize<'a>>(kind: u8, bytes: &'a [u8]) -> Result<T, DecodeE
 
 fn decode_chunk(mut frame: Bytes) -> Result<Frame, DecodeError> {
     let malformed = DecodeError::Malformed { kind: KIND_CHUNK };
-    let (header, rest): (ChunkHeader, &[u8]) =
-        postcard::take_from_bytes(&frame).map_err(|_| malformed.clone())?;
-    let at = frame.len() - rest.len();
-    frame.advance(at);
-    let fits = match header.part {
+    let (number, pair, part, rest) = chunk_header(&frame).ok_or_else(|| malformed.clone())?;
+    frame.advance(frame.len() - rest);
+    let fits = match part {
         Part::First(total) => {
             let total = total as usize;
             total <= MESSAGE_BYTES_MAX && frame.len() < total
@@ -232,14 +261,27 @@ fn decode_chunk(mut frame: Bytes) -> Result<Frame, DecodeError> {
         return Err(malformed);
     }
     Ok(Frame::Item(
-        header.number,
+        number,
         Item::Chunk(Chunk {
-            sender: Address(u128::from_le_bytes(header.sender)),
-            receiver: Address(u128::from_le_bytes(header.receiver)),
-            part: header.part,
+            sender: pair.0,
+            receiver: pair.1,
+            part,
             bytes: frame,
         }),
     ))
+}
+
+/// The number, sender and receiver, and part of a chunk, and how many bytes are left of the frame.
+fn chunk_header(frame: &[u8]) -> Option<(u64, (Address, Address), Part, usize)> {
+    let (number, rest) = postcard::take_from_bytes(frame).ok()?;
+    let (sender, rest) = rest.split_first_chunk()?;
+    let (receiver, rest) = rest.split_first_chunk()?;
+    let (part, rest) = postcard::take_from_bytes(rest).ok()?;
+    let pair = (
+        Address(u128::from_le_bytes(*sender)),
+        Address(u128::from_le_bytes(*receiver)),
+    );
+    Some((number, pair, part, rest.len()))
 }
 
 /// Cuts a stream of bytes into frames.
@@ -310,6 +352,35 @@ mod tests {
             Frame::Pong(2),
             Frame::Goodbye(Goodbye::Version((1, 2))),
         ]
+    }
+
+    #[test]
+    fn a_chunks_header_is_what_postcard_makes_of_its_parts() {
+        let (sender, receiver) = (Address(u128::MAX - 7), Address(3));
+        for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+            for part in [
+                Part::Whole,
+                Part::First(0),
+                Part::First(u32::MAX),
+                Part::Middle,
+                Part::Last,
+            ] {
+                let mut wire = BytesMut::new();
+                put_chunk(&mut wire, number, (sender, receiver), part, b"text");
+                let header = (
+                    number,
+                    sender.0.to_le_bytes(),
+                    receiver.0.to_le_bytes(),
+                    part,
+                );
+                let mut by_postcard = vec![KIND_CHUNK];
+                by_postcard.extend(postcard::to_allocvec(&header).expect("plain data"));
+                by_postcard.extend(b"text");
+                let length = u32::try_from(by_postcard.len()).expect("short");
+                assert_eq!(wire[..4], length.to_le_bytes());
+                assert_eq!(wire[4..], by_postcard);
+            }
+        }
     }
 
     fn decode_all(bytes: &[u8], step: usize) -> Result<Vec<Frame>, DecodeError> {

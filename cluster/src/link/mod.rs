@@ -15,6 +15,7 @@
 //! What it does not: order between pairs, delivery to a process that ends, and durability.
 
 pub mod backoff;
+mod fold;
 pub mod frame;
 pub mod hello;
 mod inbox;

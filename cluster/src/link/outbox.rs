@@ -1,15 +1,12 @@
 //! The sending half of a link: what was accepted, whose turn it is, and what must be sent again if the connection breaks.
 
-use super::frame::{Chunk, Item, Part, RELEASED_MAX, Released};
+use super::fold::Fixed;
+use super::frame::{Part, RELEASED_MAX, Released, put_chunk, put_released};
 use super::{CHUNK_BYTES, Limits, MESSAGE_BYTES_MAX, Message};
+use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 use swarm_protocols::Address;
-
-/// Fixed keys, so that two runs are alike. Nothing depends on the order within these maps. How many entries there are is bounded by
-/// [`Limits`]; a peer cannot put any in.
-type Fixed = BuildHasherDefault<DefaultHasher>;
 
 /// Sender and receiver: what order is kept for.
 type Pair = (Address, Address);
@@ -43,12 +40,80 @@ struct PairQueue {
     turn: usize,
 }
 
+impl PairQueue {
+    /// The next message, or the next piece of it, and what it counts.
+    fn next_item(&mut self, pair: Pair) -> Option<(KeptItem, usize)> {
+        let message = self.messages.front()?;
+        let total = message.body.len();
+        if total <= CHUNK_BYTES {
+            let message = self.messages.pop_front()?;
+            return Some((KeptItem::Whole(message), total + super::MESSAGE_OVERHEAD));
+        }
+        let (from, end) = (self.sent, total.min(self.sent + CHUNK_BYTES));
+        let bytes = message.body.slice(from..end);
+        let part = match (from, end == total) {
+            (0, _) => Part::First(u32::try_from(total).unwrap_or(u32::MAX)),
+            (_, false) => Part::Middle,
+            (_, true) => Part::Last,
+        };
+        self.sent = end;
+        let mut ends = None;
+        if end == total {
+            self.sent = 0;
+            ends = self.messages.pop_front();
+        }
+        let item = KeptItem::Piece {
+            pair,
+            part,
+            bytes,
+            ends,
+        };
+        Some((item, end - from + super::MESSAGE_OVERHEAD))
+    }
+}
+
 /// An item that the peer has not acknowledged.
 struct Kept {
-    item: Item,
-    /// The message that ends with this item: it is lost if the item is.
-    ends: Option<Message>,
+    item: KeptItem,
     bytes: usize,
+}
+
+enum KeptItem {
+    /// A message in one piece.
+    Whole(Message),
+    /// A piece of one.
+    Piece {
+        pair: Pair,
+        part: Part,
+        bytes: Bytes,
+        /// The message, with its last piece: it is lost if that is.
+        ends: Option<Message>,
+    },
+    Released(Vec<Released>),
+}
+
+impl KeptItem {
+    fn encode(&self, number: u64, out: &mut BytesMut) {
+        match self {
+            Self::Whole(message) => {
+                let pair = (message.sender, message.receiver);
+                put_chunk(out, number, pair, Part::Whole, &message.body);
+            }
+            Self::Piece {
+                pair, part, bytes, ..
+            } => put_chunk(out, number, *pair, *part, bytes),
+            Self::Released(released) => put_released(out, number, released),
+        }
+    }
+
+    /// The message that is lost if this is.
+    fn into_ended(self) -> Option<Message> {
+        match self {
+            Self::Whole(message) => Some(message),
+            Self::Piece { ends, .. } => ends,
+            Self::Released(_) => None,
+        }
+    }
 }
 
 pub(super) struct Outbox {
@@ -162,23 +227,29 @@ impl Outbox {
         true
     }
 
-    /// The next item for the connection: first what an earlier one may have lost, then what is new.
-    pub(super) fn next(&mut self, with_released: bool, now: Duration) -> Option<(u64, Item)> {
+    /// Writes the next item for the connection: first what an earlier one may have lost, then what is new. False when there is none
+    /// that may go.
+    pub(super) fn write(&mut self, with_released: bool, now: Duration, out: &mut BytesMut) -> bool {
         if self.flight_bytes >= self.limits.flight_bytes as usize {
-            return None;
+            return false;
         }
         if self.flown == self.kept.len() {
-            let fresh = self.fresh(with_released)?;
+            let Some(fresh) = self.fresh(with_released) else {
+                return false;
+            };
             self.kept_bytes += fresh.bytes;
             self.kept.push_back(fresh);
         }
-        let kept = self.kept.get(self.flown)?;
+        let Some(kept) = self.kept.get(self.flown) else {
+            return false;
+        };
         if self.flown == 0 {
             self.flying_since = now;
         }
         self.flown += 1;
         self.flight_bytes += kept.bytes;
-        Some((self.acked + self.flown as u64, kept.item.clone()))
+        kept.item.encode(self.acked + self.flown as u64, out);
+        true
     }
 
     pub(super) fn has_new(&self) -> bool {
@@ -205,29 +276,8 @@ impl Outbox {
         }
         let pair = *self.turns.front()?;
         let queue = self.pairs.get_mut(&pair)?;
-        let message = queue.messages.front()?;
-        let total = message.body.len();
-        let end = total.min(queue.sent + CHUNK_BYTES);
-        let part = match (queue.sent, end == total) {
-            (0, true) => Part::Whole,
-            (0, false) => Part::First(u32::try_from(total).unwrap_or(u32::MAX)),
-            (_, false) => Part::Middle,
-            (_, true) => Part::Last,
-        };
-        let chunk = Chunk {
-            sender: pair.0,
-            receiver: pair.1,
-            part,
-            bytes: message.body.slice(queue.sent..end),
-        };
-        let bytes = end - queue.sent + super::MESSAGE_OVERHEAD;
-        queue.sent = end;
+        let (item, bytes) = queue.next_item(pair)?;
         queue.turn += bytes;
-        let mut ends = None;
-        if end == total {
-            queue.sent = 0;
-            ends = queue.messages.pop_front();
-        }
         if queue.messages.is_empty() {
             self.pairs.remove(&pair);
             self.turns.pop_front();
@@ -235,11 +285,7 @@ impl Outbox {
             queue.turn = 0;
             self.turns.rotate_left(1);
         }
-        Some(Kept {
-            item: Item::Chunk(chunk),
-            ends,
-            bytes,
-        })
+        Some(Kept { item, bytes })
     }
 
     fn fresh_released(&mut self) -> Kept {
@@ -259,8 +305,7 @@ impl Outbox {
         }
         let bytes = list.len() * size_of::<Released>();
         Kept {
-            item: Item::Released(list),
-            ends: None,
+            item: KeptItem::Released(list),
             bytes,
         }
     }
@@ -305,7 +350,8 @@ impl Outbox {
 
     /// Gives up: what is not known to have arrived, in the order of each pair.
     pub(super) fn give_up(&mut self) -> Vec<Message> {
-        let mut lost: Vec<Message> = self.kept.drain(..).filter_map(|kept| kept.ends).collect();
+        let kept = self.kept.drain(..);
+        let mut lost: Vec<Message> = kept.filter_map(|kept| kept.item.into_ended()).collect();
         for pair in std::mem::take(&mut self.turns) {
             lost.extend(
                 self.pairs
@@ -326,7 +372,19 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
+    use crate::link::{Decoder, Frame, Item};
+
+    /// What goes next.
+    fn next(outbox: &mut Outbox) -> Option<Item> {
+        let mut decoder = Decoder::default();
+        if !outbox.write(false, Duration::ZERO, decoder.buffer()) {
+            return None;
+        }
+        match decoder.frame() {
+            Ok(Some(Frame::Item(_, item))) => Some(item),
+            other => panic!("{other:?}"),
+        }
+    }
 
     fn message(sender: u128, receiver: u128, bytes: usize) -> Message {
         Message {
@@ -404,7 +462,7 @@ mod tests {
         assert_eq!(outbox.offer(message(1, 9, 1)), Ok(()));
         assert_eq!(outbox.offer(message(2, 9, 2)), Ok(()));
         let mut seen = Vec::new();
-        while let Some((_, Item::Chunk(chunk))) = outbox.next(false, Duration::ZERO) {
+        while let Some(Item::Chunk(chunk)) = next(&mut outbox) {
             seen.push((chunk.sender.0, chunk.part));
         }
         let first = Part::First(u32::try_from(big).expect("fits"));
@@ -428,7 +486,7 @@ mod tests {
         }
         // The first message and a piece of the second.
         for _ in 0..3 {
-            assert!(outbox.next(false, Duration::ZERO).is_some());
+            assert!(next(&mut outbox).is_some());
         }
         assert!(outbox.acknowledged(1));
         let mut lost: Vec<usize> = outbox.give_up().iter().map(|m| m.body.len()).collect();
@@ -442,7 +500,7 @@ mod tests {
         let mut outbox = Outbox::new(Limits::default());
         assert_eq!(outbox.offer(message(1, 9, 1)), Ok(()));
         assert!(!outbox.acknowledged(1));
-        assert!(outbox.next(false, Duration::ZERO).is_some());
+        assert!(next(&mut outbox).is_some());
         assert!(outbox.acknowledged(1));
         assert!(!outbox.acknowledged(2));
     }

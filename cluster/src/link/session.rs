@@ -6,6 +6,7 @@ use super::inbox::Inbox;
 use super::outbox::{Outbox, Refused};
 use super::{Limits, Message};
 use crate::identity::{BootId, NodeId};
+use bytes::BytesMut;
 use std::time::Duration;
 use swarm_protocols::{Address, Name};
 
@@ -404,13 +405,14 @@ impl Link {
         has_room
     }
 
-    /// The next frame to write, if one is due.
-    pub fn poll(&mut self, now: Duration) -> Option<Frame> {
+    /// Appends the next frame to `out`, if one is due; false when none is.
+    pub fn write(&mut self, now: Duration, out: &mut BytesMut) -> bool {
         if !self.is_open {
-            return None;
+            return false;
         }
         if let Some(frame) = self.pings.pop() {
-            return Some(frame);
+            frame.encode(out);
+            return true;
         }
         let is_due = self.is_ack_due(now);
         let has_company = self.outbox.has_new();
@@ -418,18 +420,19 @@ impl Link {
             self.unacked_items = 0;
             self.unacked_bytes = 0;
             self.ack_since = None;
-            return Some(Frame::Ack(self.inbox.received()));
+            Frame::Ack(self.inbox.received()).encode(out);
+            return true;
         }
         // What mailboxes have taken is told as soon as anything is; by itself when it is much or has waited.
         if self.outbox.has_released() {
             self.release_since.get_or_insert(now);
         }
         let with_released = is_due || has_company || self.is_release_due(now);
-        let next = self.outbox.next(with_released, now);
+        let is_written = self.outbox.write(with_released, now, out);
         if !self.outbox.has_released() {
             self.release_since = None;
         }
-        next.map(|(number, item)| Frame::Item(number, item))
+        is_written
     }
 
     fn is_ack_due(&self, now: Duration) -> bool {
@@ -447,16 +450,14 @@ impl Link {
                 .is_some_and(|since| now >= since + ACK_DELAY)
     }
 
-    /// Whether a [`Link::release`] is to be followed by a [`Link::poll`]: it made much to tell, or something of which the poll before
-    /// did not know.
+    /// Whether [`Link::deadline`] takes into account that the peer is owed the word that something was taken. If not, a
+    /// [`Link::release`] is to be followed by a [`Link::write`], which sets that deadline.
     #[must_use]
-    pub fn wants_poll(&self) -> bool {
-        self.is_open
-            && self.outbox.has_released()
-            && (self.outbox.has_much_released() || self.release_since.is_none())
+    pub fn is_release_timed(&self) -> bool {
+        self.release_since.is_some()
     }
 
-    /// Whether [`Link::poll`] has something now.
+    /// Whether [`Link::write`] has something now.
     #[must_use]
     pub fn is_write_due(&self, now: Duration) -> bool {
         self.is_open
@@ -478,7 +479,7 @@ impl Link {
         Some(self.heard_at.max(sent))
     }
 
-    /// When [`Link::poll`] has a frame that it has not now, if nothing else happens.
+    /// When [`Link::write`] has a frame that it has not now, if nothing else happens.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         if !self.is_open {
@@ -498,6 +499,12 @@ impl Link {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.is_open
+    }
+
+    /// Whether the peer was given up ([`Link::down`]), and no connection has been made since.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up
     }
 
     /// What is accepted and not yet taken at the other end, in bytes with overhead.

@@ -3,8 +3,9 @@
 //! Agents' parcels and the news of their ends travel on the bulk lane, all in one stream per node, so that a DOWN stays behind what the
 //! dead one had sent. What nodes say to each other travels on the control lane, as messages to a [`Service`].
 
-use super::links::{Handler, Hold, Links, NotOffered};
+use super::links::{Handler, Links, NotOffered};
 use super::network::Connection;
+use super::window::{Hold, Window};
 use crate::identity::NodeId;
 use crate::link::{Broken, Lane, Message};
 use bytes::Bytes;
@@ -96,7 +97,7 @@ fn parcel_of(message: Message) -> Parcel {
     Parcel {
         sender: message.sender,
         receiver: message.receiver,
-        body: message.body.into(),
+        body: message.body,
     }
 }
 
@@ -104,7 +105,7 @@ fn message_of(parcel: Parcel) -> Message {
     Message {
         sender: parcel.sender,
         receiver: parcel.receiver,
-        body: parcel.body.into(),
+        body: parcel.body,
     }
 }
 
@@ -113,20 +114,40 @@ impl Handler for AgentHandler {
         self.services.admits(peer)
     }
 
-    fn message(&self, from: &NodeId, lane: Lane, message: Message, hold: Hold) {
-        match lane {
-            Lane::Bulk => {
-                if let Some(system) = self.system.upgrade() {
-                    system.arrive(&from.name, parcel_of(message), Box::new(hold));
+    /// Of services: those take it at once.
+    fn message(&self, from: &NodeId, _: Lane, message: Message, _: Hold) {
+        let service = Service::ALL
+            .into_iter()
+            .find(|service| service.address() == message.receiver);
+        match service {
+            Some(service) => self.services.message(from, service, message.body),
+            None => tracing::warn!(%from, "a message for a service that this node lacks"),
+        }
+    }
+
+    fn messages(
+        &self,
+        from: &NodeId,
+        lane: Lane,
+        messages: &mut Vec<Message>,
+        window: &Arc<Window>,
+    ) {
+        match (lane, self.system.upgrade()) {
+            (Lane::Bulk, Some(system)) => {
+                let parcels = messages.drain(..).map(parcel_of);
+                let window: Arc<dyn swarm_actors::Window> = window.clone();
+                system.arrive(&from.name, parcels, &window);
+            }
+            // Nobody will handle them.
+            (Lane::Bulk, None) => {
+                for message in messages.drain(..) {
+                    window.release(message.receiver, message.body.len());
                 }
             }
-            Lane::Control => {
-                let service = Service::ALL
-                    .into_iter()
-                    .find(|service| service.address() == message.receiver);
-                match service {
-                    Some(service) => self.services.message(from, service, message.body),
-                    None => tracing::warn!(%from, "a message for a service that this node lacks"),
+            (Lane::Control, _) => {
+                for message in messages.drain(..) {
+                    let hold = Hold::new(window.clone(), &message);
+                    self.message(from, lane, message, hold);
                 }
             }
         }
@@ -158,6 +179,12 @@ impl Handler for AgentHandler {
 
     fn join(&self, connection: Connection) {
         self.services.join(connection);
+    }
+}
+
+impl swarm_actors::Window for Window {
+    fn release(&self, receiver: Address, bytes: usize) {
+        Self::release(self, receiver, bytes);
     }
 }
 

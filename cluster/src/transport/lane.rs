@@ -1,8 +1,9 @@
 //! The driver of one lane to one peer: one task that dials, takes over what the peer dialled, reads and writes.
 
 use super::accept::{read_frame, say};
-use super::links::{Accepted, Hold, LaneState, Peer, PingError, Shared};
+use super::links::{Accepted, LaneState, Peer, PingError, Shared};
 use super::network::{Connection, DialError, Stream};
+use super::window::{Epoch, Window};
 use crate::identity::NodeId;
 use crate::link::{Backoff, Broken, Decoder, Frame, Goodbye, Heard, HelloError, Message};
 use bytes::BytesMut;
@@ -13,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How much is written in one go.
-const WRITE_BATCH_BYTES: usize = 256 * 1024;
+const WRITE_BATCH_BYTES: usize = 64 * 1024;
 /// How much is read in one go.
 const READ_BYTES: usize = 128 * 1024;
 /// A connection that lasted this long was a good one: the next failure starts the back-off anew.
@@ -92,8 +93,10 @@ pub(super) async fn run(links: Weak<Shared>, peer: Weak<Peer>, lane: Arc<LaneSta
 
 fn has_work(peer: &Peer, lane: &LaneState) -> bool {
     let has_address = peer.address.lock().is_some();
-    let inner = lane.inner.lock();
-    inner.incoming.is_some() || (has_address && inner.wants_connection())
+    let mut inner = lane.settled();
+    let has_work = inner.incoming.is_some() || (has_address && inner.wants_connection());
+    inner.is_idle = !has_work;
+    has_work
 }
 
 /// Waits before the next attempt; not when the peer has come by itself, or is given up.
@@ -121,19 +124,26 @@ fn carry_out_verdict(shared: &Shared, peer: &Peer, lane: &LaneState) {
         let Some(boot) = inner.verdict.take() else {
             return;
         };
+        inner.is_wanted = false;
         inner.link.down(boot)
     };
-    if let Some(broken) = broken {
-        tell_broken(shared, peer, lane, broken);
+    match broken {
+        Some(broken) => tell_broken(shared, peer, lane, broken),
+        // It was about another process.
+        None => wake_waiters(lane),
+    }
+}
+
+fn wake_waiters(lane: &LaneState) {
+    let waiters = lane.inner.lock().take_waiters();
+    for waiter in waiters {
+        waiter.wake();
     }
 }
 
 fn tell_broken(shared: &Shared, peer: &Peer, lane: &LaneState, broken: Broken) {
     shared.handler.broken(&peer.name, lane.lane, broken);
-    let waiters = lane.inner.lock().take_waiters();
-    for waiter in waiters {
-        waiter.wake();
-    }
+    wake_waiters(lane);
 }
 
 fn note_end(shared: &Shared, peer: &Peer, lane: &LaneState, ended: &Ended) {
@@ -141,6 +151,7 @@ fn note_end(shared: &Shared, peer: &Peer, lane: &LaneState, ended: &Ended) {
         let mut inner = lane.inner.lock();
         let was_open = inner.link.is_open();
         inner.link.closed();
+        lane.released.lock().is_timed = false;
         inner.renew = false;
         inner.last_problem = Some(ended.to_string());
         let error = match ended {
@@ -282,6 +293,8 @@ fn open(
     if has_dialled && !opened.is_agreed {
         return Err(Ended::NotAgreed);
     }
+    lane.inner.lock().is_wanted = false;
+    wake_waiters(lane);
     shared
         .handler
         .opened(&opened.peer, lane.lane, opened.resumed_at);
@@ -337,9 +350,14 @@ async fn read_all(
         let Some(shared) = links.upgrade() else {
             return Ended::Closed;
         };
-        let taken = take_frames(&shared, &lane, &mut decoder, &mut messages);
+        let (epoch, taken) = take_frames(&shared, &lane, &mut decoder, &mut messages);
         // What came before a violation counts.
-        deliver(&shared, &lane, &peer, &mut messages);
+        if let Some(epoch) = epoch.filter(|_| !messages.is_empty()) {
+            let window = Window::new(lane.clone(), epoch);
+            let handler = &shared.handler;
+            handler.messages(&peer, lane.lane, &mut messages, &window);
+            messages.clear();
+        }
         if let Err(ended) = taken {
             return ended;
         }
@@ -358,7 +376,7 @@ fn take_frames(
     lane: &LaneState,
     decoder: &mut Decoder,
     messages: &mut Vec<Message>,
-) -> Result<(), Ended> {
+) -> (Option<Epoch>, Result<(), Ended>) {
     let now = shared.now();
     let mut inner = lane.inner.lock();
     inner.link.heard_at(now);
@@ -392,7 +410,8 @@ fn take_frames(
             }
         }
     }
-    let is_due = inner.link.is_write_due(now);
+    let epoch = inner.link.epoch();
+    let is_due = inner.link.is_write_due(now) && std::mem::take(&mut inner.is_idle);
     drop(inner);
     for waiter in waiters {
         waiter.wake();
@@ -400,20 +419,7 @@ fn take_frames(
     if is_due {
         lane.changed.notify_one();
     }
-    outcome
-}
-
-fn deliver(shared: &Shared, lane: &Arc<LaneState>, peer: &NodeId, messages: &mut Vec<Message>) {
-    if messages.is_empty() {
-        return;
-    }
-    let Some(epoch) = lane.inner.lock().link.epoch() else {
-        return;
-    };
-    for message in messages.drain(..) {
-        let hold = Hold::new(lane, epoch, message.receiver, message.weight());
-        shared.handler.message(peer, lane.lane, message, hold);
-    }
+    (epoch, outcome)
 }
 
 async fn write_all(
@@ -460,7 +466,7 @@ fn fill(
     asked_at: &mut Option<Duration>,
 ) -> Result<Duration, Ended> {
     let now = shared.now();
-    let mut inner = lane.inner.lock();
+    let mut inner = lane.settled();
     if inner.verdict.is_some() {
         return Err(Ended::Verdict);
     }
@@ -487,13 +493,11 @@ fn fill(
             next = since + silence;
         }
     }
-    while out.len() < WRITE_BATCH_BYTES
-        && let Some(frame) = inner.link.poll(now)
-    {
-        frame.encode(out);
-    }
+    while out.len() < WRITE_BATCH_BYTES && inner.link.write(now, out) {}
     if let Some(deadline) = inner.link.deadline() {
         next = next.min(deadline);
     }
+    inner.is_idle = out.is_empty();
+    lane.released.lock().is_timed = inner.link.is_release_timed();
     Ok(next)
 }

@@ -1,18 +1,19 @@
 //! The links of one node.
 
 use super::network::{Connection, DialError, Network};
+use super::window::{Hold, Ledger, Window};
 use super::{accept, lane};
 use crate::identity::{BootId, NodeId};
 use crate::link::{
     Broken, Hello, Lane, Limits, Link, MESSAGE_BYTES_MAX, Message, Refused, WIRE_VERSIONS,
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
-use swarm_protocols::{Address, Name};
+use swarm_protocols::Name;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -32,6 +33,21 @@ pub trait Handler: Send + Sync + 'static {
 
     /// A message has arrived. It counts against the peer's window until `hold` is dropped.
     fn message(&self, from: &NodeId, lane: Lane, message: Message, hold: Hold);
+
+    /// Messages that arrived together, in their order; `messages` is empty afterwards. Each counts until it is released, once, by
+    /// [`Window::release`].
+    fn messages(
+        &self,
+        from: &NodeId,
+        lane: Lane,
+        messages: &mut Vec<Message>,
+        window: &Arc<Window>,
+    ) {
+        for message in messages.drain(..) {
+            let hold = Hold::new(window.clone(), &message);
+            self.message(from, lane, message, hold);
+        }
+    }
 
     /// An epoch has ended: after a verdict here or there, or as the peer is another process now. Nothing that was sent in it arrives
     /// any more, and `broken.lost` is what is not known to have arrived.
@@ -201,12 +217,18 @@ pub(super) struct Peer {
 pub(super) struct LaneState {
     pub(super) lane: Lane,
     pub(super) inner: Mutex<LaneInner>,
+    /// What was released and the link does not know of yet. Locked after `inner`, or alone.
+    pub(super) released: Mutex<Ledger>,
     /// Something is to be written, or to be looked at.
     pub(super) changed: Notify,
 }
 
 pub(super) struct LaneInner {
     pub(super) link: Link,
+    /// Its driver has nothing to do, and waits for `changed`.
+    pub(super) is_idle: bool,
+    /// Somebody has something for the peer that is only taken over when the two have met again.
+    pub(super) is_wanted: bool,
     /// A connection that the peer made and that its driver has not looked at yet. A newer one takes its place.
     pub(super) incoming: Option<Accepted>,
     /// Verdicts that its driver has not carried out yet: the peer is given up. At most one matters.
@@ -233,45 +255,6 @@ pub(super) struct Accepted {
     pub(super) connection: Connection,
     pub(super) hello: Hello,
     pub(super) decoder: crate::link::Decoder,
-}
-
-/// Keeps a message in its sender's window until it is dropped: hold it until the receiver has the message, or nobody will.
-pub struct Hold {
-    lane: Weak<LaneState>,
-    epoch: (BootId, u32, u32),
-    receiver: Address,
-    bytes: u32,
-}
-
-impl Hold {
-    pub(super) fn new(
-        lane: &Arc<LaneState>,
-        epoch: (BootId, u32, u32),
-        receiver: Address,
-        bytes: usize,
-    ) -> Self {
-        Self {
-            lane: Arc::downgrade(lane),
-            epoch,
-            receiver,
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-        }
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(lane) = self.lane.upgrade() {
-            let is_due = {
-                let mut inner = lane.inner.lock();
-                inner.link.release(self.epoch, self.receiver, 1, self.bytes);
-                inner.link.wants_poll()
-            };
-            if is_due {
-                lane.changed.notify_one();
-            }
-        }
-    }
 }
 
 impl Links {
@@ -378,6 +361,9 @@ impl Links {
     /// Takes a message over, for `peer`. From then on it arrives once and in order, or is told to the handler as lost. Never waits;
     /// with a waker, a sender that finds no room is woken when there may be some.
     ///
+    /// After a verdict there is no room on the bulk lane until the two have met again: the peer may have given this side up as well, and what
+    /// was taken over before it has said so would be lost with the epoch.
+    ///
     /// # Errors
     /// [`NotOffered`], with the message.
     pub fn offer(
@@ -394,26 +380,26 @@ impl Links {
             return Err(NotOffered::NoPeer(message));
         };
         let state = peer.lane(lane);
-        let offered = {
-            let mut inner = state.inner.lock();
-            match inner.link.offer(message) {
-                Ok(()) => Ok(()),
-                Err(Refused::TooLarge(message)) => Err(NotOffered::TooLarge(message)),
-                Err(Refused::Full(message)) => {
-                    if let Some(waker) = waker
-                        && inner.waiters.len() < WAITERS_MAX
-                        && !inner.waiters.iter().any(|known| known.will_wake(waker))
-                    {
-                        inner.waiters.push_back(waker.clone());
-                    }
-                    Err(NotOffered::Full(message))
-                }
-            }
+        let mut inner = state.inner.lock();
+        let offered = if lane == Lane::Bulk && inner.is_parted() {
+            inner.is_wanted = true;
+            Err(Refused::Full(message))
+        } else {
+            inner.link.offer(message)
         };
-        if offered.is_ok() {
+        if matches!(offered, Err(Refused::Full(_))) {
+            inner.wait(waker);
+        }
+        // A driver that is at work sees it by itself.
+        let wakes = (offered.is_ok() || inner.is_wanted) && std::mem::take(&mut inner.is_idle);
+        drop(inner);
+        if wakes {
             state.changed.notify_one();
         }
-        offered
+        offered.map_err(|refused| match refused {
+            Refused::TooLarge(message) => NotOffered::TooLarge(message),
+            Refused::Full(message) => NotOffered::Full(message),
+        })
     }
 
     /// Takes a message over, and waits for room. Dropping the future while it waits sends nothing.
@@ -547,6 +533,8 @@ impl Shared {
                         self.tuning.limits,
                     )
                     .speaking(self.tuning.versions),
+                    is_idle: false,
+                    is_wanted: false,
                     version: None,
                     incoming: None,
                     verdict: None,
@@ -556,6 +544,7 @@ impl Shared {
                     connections: 0,
                     last_problem: None,
                 }),
+                released: Mutex::new(Ledger::new(&self.tuning.limits)),
                 changed: Notify::new(),
             })
         };
@@ -605,7 +594,7 @@ impl Peer {
     }
 
     fn info(&self, lane: Lane) -> LinkInfo {
-        let inner = self.lane(lane).inner.lock();
+        let inner = self.lane(lane).settled();
         LinkInfo {
             peer: self.name.clone(),
             lane,
@@ -618,10 +607,38 @@ impl Peer {
     }
 }
 
+impl LaneState {
+    /// The lane, after the link was told of what was released.
+    pub(super) fn settled(&self) -> MutexGuard<'_, LaneInner> {
+        let mut inner = self.inner.lock();
+        let released = self.released.lock().take();
+        for (held, (messages, bytes)) in released {
+            inner
+                .link
+                .release(held.epoch, held.receiver, messages, bytes);
+        }
+        inner
+    }
+}
+
 impl LaneInner {
     /// Whether a connection is wanted.
     pub(super) fn wants_connection(&self) -> bool {
-        self.link.wants_connection() || !self.pings.is_empty()
+        self.is_wanted || self.link.wants_connection() || !self.pings.is_empty()
+    }
+
+    /// Whether the peer was given up, and has not been met since.
+    fn is_parted(&self) -> bool {
+        self.verdict.is_some() || self.link.is_given_up()
+    }
+
+    fn wait(&mut self, waker: Option<&Waker>) {
+        if let Some(waker) = waker
+            && self.waiters.len() < WAITERS_MAX
+            && !self.waiters.iter().any(|known| known.will_wake(waker))
+        {
+            self.waiters.push_back(waker.clone());
+        }
     }
 
     /// Hands pings that wait to the link.

@@ -15,7 +15,9 @@ mod lane;
 mod links;
 pub mod network;
 pub mod tls;
+mod window;
 
 pub use agents::{AgentHandler, AgentTransport, Directory, Service, Services};
-pub use links::{Handler, Hold, LinkInfo, Links, LinksOptions, NotOffered, PingError, Tuning};
+pub use links::{Handler, LinkInfo, Links, LinksOptions, NotOffered, PingError, Tuning};
 pub use network::{Connection, DialError, Dialled, Incoming, Network, Purpose, Stream};
+pub use window::{Hold, Window};
