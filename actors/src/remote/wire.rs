@@ -11,10 +11,6 @@ use swarm_protocols::{AclMessage, ExitReason, Extensions, Incarnation, Priority,
 pub(super) const VERSION: u8 = 1;
 
 /// One thing that one node tells another.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one call; a box would be paid for every message"
-)]
 #[derive(Serialize, Deserialize)]
 pub(super) enum Note<'a> {
     /// A message.
