@@ -71,6 +71,27 @@ fn normal(n: u32) -> Item {
     }
 }
 
+#[test]
+fn letters_that_come_together_enter_up_to_the_bound_in_their_order_with_one_wake_up() {
+    let mut mailbox = open(3);
+    let mut ready = Lanes::new();
+    assert_eq!(mailbox.next(&mut ready), None, "the consumer waits");
+    let mut letters = (0..5).map(normal).collect();
+    let woken = mailbox.mailbox().push_all(&mut letters);
+    assert!(matches!(woken, Wake::Parked(_)));
+    let left: Vec<u32> = letters.iter().map(|letter| letter.n).collect();
+    assert_eq!(left, [3, 4]);
+    for n in 0..3 {
+        assert_eq!(mailbox.next(&mut ready), Some(normal(n)));
+    }
+    let _ = mailbox.mailbox().set_gate(Gate::Refusing);
+    assert!(matches!(
+        mailbox.mailbox().push_all(&mut letters),
+        Wake::None
+    ));
+    assert_eq!(letters.len(), 2, "nothing enters where nothing is taken");
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Push(Priority),
