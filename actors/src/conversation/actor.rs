@@ -3,8 +3,9 @@
 use super::book::{ConversationBook, Count, Table};
 use super::carry::refusal;
 use super::deaths::Watch;
+use super::log::Log;
 use super::message::{Listener, Open, OpenError, ProtocolMessage, Said};
-use super::record::{Log, Outside, Record, Records, Unsent};
+use super::record::{Outside, Record, Records, Unsent};
 use super::spec::OnAgentCrash;
 use crate::agent::{Agent, Failure, Init};
 use crate::gateway::Route;
@@ -132,6 +133,8 @@ impl ProtocolActor {
             self.step(turn, &id, event);
         }
         self.pending.clear();
+        let were = self.table().records.lock().pack_ended();
+        drop(were);
         self.arm(turn);
     }
 
@@ -164,9 +167,7 @@ impl ProtocolActor {
             }
         }
         for id in due {
-            if let Some(record) = self.table().records.lock().get_mut(&id) {
-                record.armed = None;
-            }
+            self.table().records.lock().arm(&id, None);
             self.step(turn, &id, Event::Deadline);
             let still = {
                 let mut records = self.setup.table.records.lock();
@@ -376,9 +377,7 @@ impl ProtocolActor {
             let mut records = self.setup.table.records.lock();
             let dues = records.dues();
             for (at, id) in &dues {
-                if let Some(record) = records.get_mut(id) {
-                    record.armed = Some(*at);
-                }
+                records.arm(id, Some(*at));
             }
             let mut parties = Vec::new();
             for id in records.open_ids() {

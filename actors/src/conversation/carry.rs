@@ -252,12 +252,8 @@ impl ProtocolActor {
     }
 
     fn rearm(&mut self, id: &ConversationId, at: Option<Timestamp>) {
-        let before = {
-            let mut records = self.setup.table_records();
-            let Some(record) = records.get_mut(id) else {
-                return;
-            };
-            std::mem::replace(&mut record.armed, at)
+        let Some(before) = self.table().records.lock().arm(id, at) else {
+            return;
         };
         if let Some(before) = before {
             self.dues.remove(&(before, id.clone()));
@@ -281,10 +277,8 @@ impl ProtocolActor {
             let ended = record.outside.as_mut().map(|outside| outside.ended.take());
             (ended, is_told, dropped)
         };
-        for record in dropped {
-            if let Some(at) = record.armed {
-                self.dues.remove(&(at, record.machine.id().clone()));
-            }
+        for (id, at) in dropped {
+            self.dues.remove(&(at, id));
         }
         if let Some(ended) = ended {
             if let Some(ended) = ended {

@@ -1,7 +1,9 @@
 //! The records of one protocol actor.
 
 use super::book::ConversationLimits;
+use super::log::Log;
 use super::message::{Answers, Asked, OpenError};
+use super::packed::Packed;
 use super::view::{ConversationView, MessageView, PartyView};
 use crate::ask::ReplyTo;
 use std::collections::{HashMap, VecDeque};
@@ -31,111 +33,54 @@ pub(super) struct Outside {
     pub(super) ended: Option<ReplyTo<Result<Outcome, OpenError>>>,
 }
 
-/// The first message and the latest.
-#[derive(Default)]
-pub(super) struct Log {
-    kept: VecDeque<Logged>,
-    left_out: u64,
-}
-
-struct Logged {
-    at: Timestamp,
-    is_received: bool,
-    message: Arc<AclMessage>,
-    /// How many bytes its content had.
-    bytes: usize,
-}
-
-/// How many bytes of a message's content are kept to be looked at. Of a longer one a copy without the rest is kept.
-const CONTENT_KEPT_MAX: usize = 4096;
-
-impl Log {
-    pub(super) fn note(
-        &mut self,
-        message: &Arc<AclMessage>,
-        at: Timestamp,
-        is_received: bool,
-        max: usize,
-    ) {
-        if max == 0 {
-            self.left_out += 1;
-            return;
-        }
-        if self.kept.len() >= max {
-            // The first one says what it was all about.
-            self.kept.remove(usize::from(max > 1));
-            self.left_out += 1;
-        }
-        if self.kept.capacity() == 0 {
-            self.kept.reserve_exact(2);
-        }
-        let bytes = message.content.as_ref().map_or(0, Vec::len);
-        let message = if bytes <= CONTENT_KEPT_MAX {
-            message.clone()
-        } else {
-            Arc::new(beginning_of(message))
-        };
-        self.kept.push_back(Logged {
-            at,
-            is_received,
-            message,
-            bytes,
-        });
-    }
-}
-
-impl Log {
-    /// Notes what a machine says.
-    pub(super) fn note_said(&mut self, actions: &[Action], at: Timestamp, max: usize) {
-        for action in actions {
-            if let Action::Send(message) = action {
-                self.note(message, at, false, max);
-            }
-        }
-    }
-
-    pub(super) fn heard(&self) -> Vec<Arc<AclMessage>> {
-        self.kept
-            .iter()
-            .filter(|logged| logged.is_received)
-            .map(|logged| logged.message.clone())
-            .collect()
-    }
-}
-
-/// A message with no more of its content than is kept.
-fn beginning_of(message: &AclMessage) -> AclMessage {
-    AclMessage {
-        sender: message.sender.clone(),
-        receiver: message.receiver.clone(),
-        content: message
-            .content
-            .as_ref()
-            .map(|content| content[..content.len().min(CONTENT_KEPT_MAX)].to_vec()),
-        protocol: message.protocol.clone(),
-        conversation_id: message.conversation_id.clone(),
-        reply_with: message.reply_with.clone(),
-        in_reply_to: message.in_reply_to.clone(),
-        reply_by: message.reply_by,
-        ..AclMessage::new(message.performative)
-    }
-}
-
 /// What the last turn sends: until the next turn begins it may not have been sent.
 pub(super) enum Unsent {
     Said(Arc<AclMessage>),
     Asked(Asked),
 }
 
+/// Each in a box of its own: a table has room for more than there is in it.
+enum Kept {
+    Whole(Box<Record>),
+    /// It has ended, and was not spoken of since.
+    Packed(Box<Packed>),
+}
+
+impl Kept {
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Whole(record) => record.machine.outcome().is_none(),
+            Self::Packed(_) => false,
+        }
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Whole(record) => record.machine.due(),
+            Self::Packed(packed) => packed.due,
+        }
+    }
+
+    fn armed(&self) -> Option<Timestamp> {
+        match self {
+            Self::Whole(record) => record.armed,
+            Self::Packed(packed) => packed.armed,
+        }
+    }
+}
+
 /// All records of one protocol actor.
 pub(super) struct Records {
     limits: ConversationLimits,
     /// Looked up by id, never walked through to decide anything.
-    /// Each in a box of its own: a table has room for more than there is in it.
-    by_id: HashMap<ConversationId, Box<Record>>,
+    by_id: HashMap<ConversationId, Kept>,
     /// Those that have ended, in order of their end.
     ended: VecDeque<ConversationId>,
+    /// Those that are to be packed when the turn is over.
+    whole: Vec<ConversationId>,
     open: usize,
+    /// Room to pack in.
+    scratch: Vec<u8>,
     pub(super) unsent: Vec<Unsent>,
     /// How many conversations were ever opened here; part of fresh ids.
     pub(super) opened: u64,
@@ -147,7 +92,9 @@ impl Records {
             limits,
             by_id: HashMap::new(),
             ended: VecDeque::new(),
+            whole: Vec::new(),
             open: 0,
+            scratch: Vec::new(),
             unsent: Vec::new(),
             opened: 0,
         }
@@ -166,12 +113,49 @@ impl Records {
     }
 
     pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Record> {
-        self.by_id.get_mut(id).map(Box::as_mut)
+        let kept = self.by_id.get_mut(id)?;
+        if let Kept::Packed(packed) = kept {
+            let record = packed.unpack()?;
+            self.whole.push(record.machine.id().clone());
+            *kept = Kept::Whole(Box::new(record));
+        }
+        match kept {
+            Kept::Whole(record) => Some(record),
+            Kept::Packed(_) => None,
+        }
+    }
+
+    /// Packs what has ended and is of no more use in this turn. What they were is to be dropped where no lock is held.
+    #[expect(clippy::vec_box, reason = "they are in boxes already")]
+    pub(super) fn pack_ended(&mut self) -> Vec<Box<Record>> {
+        let mut were = Vec::new();
+        for id in std::mem::take(&mut self.whole) {
+            let Some(kept) = self.by_id.get_mut(&id) else {
+                continue;
+            };
+            if let Kept::Whole(record) = kept
+                && record.may_be_packed()
+                && let Some(packed) = Packed::of(record, &mut self.scratch)
+                && let Kept::Whole(record) = std::mem::replace(kept, Kept::Packed(Box::new(packed)))
+            {
+                were.push(record);
+            }
+        }
+        were
+    }
+
+    /// Notes when a record is woken, and says when it was to be before; `None` when there is no such record.
+    pub(super) fn arm(&mut self, id: &str, at: Option<Timestamp>) -> Option<Option<Timestamp>> {
+        let armed = match self.by_id.get_mut(id)? {
+            Kept::Whole(record) => &mut record.armed,
+            Kept::Packed(packed) => &mut packed.armed,
+        };
+        Some(std::mem::replace(armed, at))
     }
 
     pub(super) fn put(&mut self, id: ConversationId, record: Record) {
         self.open += 1;
-        self.by_id.insert(id, Box::new(record));
+        self.by_id.insert(id, Kept::Whole(Box::new(record)));
     }
 
     /// Keeps what a machine says until the next turn begins: a life that ends before may not have sent it.
@@ -183,12 +167,12 @@ impl Records {
         }
     }
 
-    /// Notes an end, and gives back the oldest that is too much, to be dropped where no lock is held. A commit that was not
+    /// Notes an end, and forgets the oldest that is too much: which it was, and when it was to be woken. A commit that was not
     /// acknowledged goes to the back instead.
-    #[expect(clippy::vec_box, reason = "they are in boxes already")]
-    pub(super) fn note_end(&mut self, id: &ConversationId) -> Vec<Box<Record>> {
+    pub(super) fn note_end(&mut self, id: &ConversationId) -> Vec<(ConversationId, Timestamp)> {
         self.open -= 1;
         self.ended.push_back(id.clone());
+        self.whole.push(id.clone());
         let mut dropped = Vec::new();
         let mut tries = self.ended.len();
         while self.ended.len() > self.limits.ended_per_agent && tries > 0 {
@@ -196,14 +180,14 @@ impl Records {
             let Some(oldest) = self.ended.pop_front() else {
                 break;
             };
-            let must_stay = self
-                .by_id
-                .get(&oldest)
-                .is_some_and(|record| !record.machine.may_be_forgotten());
+            let must_stay = self.by_id.get(&oldest).is_some_and(|kept| match kept {
+                Kept::Whole(record) => !record.machine.may_be_forgotten(),
+                Kept::Packed(_) => false,
+            });
             if must_stay {
                 self.ended.push_back(oldest);
-            } else {
-                dropped.extend(self.by_id.remove(&oldest));
+            } else if let Some(kept) = self.by_id.remove(&oldest) {
+                dropped.extend(kept.armed().map(|at| (oldest, at)));
             }
         }
         dropped
@@ -219,10 +203,7 @@ impl Records {
 
     /// Takes a record out that can no longer be stepped. True when it was open.
     pub(super) fn remove_crashed(&mut self, id: &ConversationId) -> bool {
-        let was_open = self
-            .by_id
-            .remove(id)
-            .is_some_and(|record| record.machine.outcome().is_none());
+        let was_open = self.by_id.remove(id).is_some_and(|kept| kept.is_open());
         self.open -= usize::from(was_open);
         was_open
     }
@@ -232,7 +213,7 @@ impl Records {
         let mut ids: Vec<_> = self
             .by_id
             .iter()
-            .filter(|(_, record)| record.machine.outcome().is_none())
+            .filter(|(_, kept)| kept.is_open())
             .map(|(id, _)| id.clone())
             .collect();
         ids.sort_unstable();
@@ -243,7 +224,7 @@ impl Records {
     pub(super) fn dues(&self) -> Vec<(Timestamp, ConversationId)> {
         self.by_id
             .iter()
-            .filter_map(|(id, record)| Some((record.machine.due()?, id.clone())))
+            .filter_map(|(id, kept)| Some((kept.due()?, id.clone())))
             .collect()
     }
 
@@ -251,19 +232,34 @@ impl Records {
         let mut views: Vec<_> = self
             .by_id
             .values()
-            .map(|record| record.view(actor, false))
+            .filter_map(|kept| kept.view(actor, false))
             .collect();
         views.sort_by(|a, b| (a.opened_ms, &a.id).cmp(&(b.opened_ms, &b.id)));
         views
     }
 
     pub(super) fn view(&self, actor: &Path, id: &ConversationId) -> Option<ConversationView> {
-        Some(self.by_id.get(id)?.view(actor, true))
+        self.by_id.get(id)?.view(actor, true)
+    }
+}
+
+impl Kept {
+    fn view(&self, actor: &Path, with_messages: bool) -> Option<ConversationView> {
+        match self {
+            Self::Whole(record) => Some(record.view(actor, with_messages)),
+            Self::Packed(packed) => Some(packed.unpack()?.view(actor, with_messages)),
+        }
     }
 }
 
 impl Record {
-    fn view(&self, actor: &Path, with_messages: bool) -> ConversationView {
+    /// Not so while a commit was not acknowledged, while somebody is to hear of the end, or where a step is to crash.
+    fn may_be_packed(&self) -> bool {
+        let is_told = self.outside.as_ref().is_none_or(|o| o.ended.is_none());
+        self.machine.may_be_forgotten() && is_told && !self.is_to_crash
+    }
+
+    pub(super) fn view(&self, actor: &Path, with_messages: bool) -> ConversationView {
         let machine = &self.machine;
         ConversationView {
             id: machine.id().clone(),
