@@ -2,14 +2,15 @@
 
 use crate::reference::AnyRef;
 use crate::sync_plain::RwLock;
+use ahash::AHasher;
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use swarm_protocols::{Address, Name, Path, Pid};
 
 /// Fixed keys, so that two runs with one seed are alike. Names and paths come from the manifest and from code, not from
 /// strangers, so that nobody can choose them to collide.
-type Fixed = BuildHasherDefault<DefaultHasher>;
+type Fixed = BuildHasherDefault<AHasher>;
 
 /// Registered names: one cell per name.
 #[derive(Default)]

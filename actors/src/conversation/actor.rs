@@ -15,7 +15,8 @@ use crate::signal::{Down, MonitorId, Watched};
 use crate::system::System;
 use crate::timers::TimerId;
 use crate::turn::Turn;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use ahash::AHashMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use swarm_protocols::interaction::{
@@ -77,7 +78,7 @@ pub struct ProtocolActor {
     /// When which record is to be woken.
     pub(super) dues: BTreeSet<(Timestamp, ConversationId)>,
     timer: Option<(TimerId, Timestamp)>,
-    pub(super) watched: HashMap<Address, Watch>,
+    pub(super) watched: AHashMap<Address, Watch>,
     pub(super) agent_monitor: Option<MonitorId>,
     /// What this turn has still to do.
     pub(super) pending: VecDeque<(ConversationId, Event)>,
@@ -99,7 +100,7 @@ impl ProtocolActor {
             origin: None,
             dues: BTreeSet::new(),
             timer: None,
-            watched: HashMap::new(),
+            watched: AHashMap::new(),
             agent_monitor: None,
             pending: VecDeque::new(),
         }

@@ -2,7 +2,8 @@
 
 use crate::reference::AnyRef;
 use crate::sync_plain::Mutex;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use ahash::{AHashMap, AHashSet};
+use std::collections::BTreeSet;
 use swarm_protocols::{Address, SmolStr};
 
 /// How many places are remembered by name. When there are more they are looked up again, one by one.
@@ -15,9 +16,9 @@ pub(super) struct Places(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    by_name: HashMap<SmolStr, AnyRef>,
+    by_name: AHashMap<SmolStr, AnyRef>,
     /// Protocol actors of other nodes, by their own word.
-    keepers: HashSet<Address>,
+    keepers: AHashSet<Address>,
 }
 
 impl Places {

@@ -6,7 +6,8 @@ use super::message::{Answers, Asked, OpenError};
 use super::packed::Packed;
 use super::view::{ConversationView, MessageView, PartyView};
 use crate::ask::ReplyTo;
-use std::collections::{HashMap, VecDeque};
+use ahash::AHashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use swarm_protocols::interaction::{Action, Conversation, Outcome};
 use swarm_protocols::{AclMessage, ConversationId, Incarnation, Path, Timestamp};
@@ -73,7 +74,7 @@ impl Kept {
 pub(super) struct Records {
     limits: ConversationLimits,
     /// Looked up by id, never walked through to decide anything.
-    by_id: HashMap<ConversationId, Kept>,
+    by_id: AHashMap<ConversationId, Kept>,
     /// Those that have ended, in order of their end.
     ended: VecDeque<ConversationId>,
     /// Those that are to be packed when the turn is over.
@@ -90,7 +91,7 @@ impl Records {
     pub(super) fn new(limits: ConversationLimits) -> Self {
         Self {
             limits,
-            by_id: HashMap::new(),
+            by_id: AHashMap::new(),
             ended: VecDeque::new(),
             whole: Vec::new(),
             open: 0,
