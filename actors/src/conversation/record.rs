@@ -43,7 +43,7 @@ pub(super) enum Unsent {
 /// Each in a box of its own: a table has room for more than there is in it.
 enum Kept {
     Whole(Box<Record>),
-    /// It has ended, and was not spoken of since.
+    /// It has ended, and nobody spoke of it since.
     Packed(Box<Packed>),
 }
 
@@ -77,8 +77,8 @@ pub(super) struct Records {
     by_id: AHashMap<ConversationId, Kept>,
     /// Those that have ended, in order of their end.
     ended: VecDeque<ConversationId>,
-    /// Those that are to be packed when the turn is over.
-    whole: Vec<ConversationId>,
+    /// In this turn; packed when it is over.
+    just_ended: Vec<ConversationId>,
     open: usize,
     /// Room to pack in.
     scratch: Vec<u8>,
@@ -93,7 +93,7 @@ impl Records {
             limits,
             by_id: AHashMap::new(),
             ended: VecDeque::new(),
-            whole: Vec::new(),
+            just_ended: Vec::new(),
             open: 0,
             scratch: Vec::new(),
             unsent: Vec::new(),
@@ -116,8 +116,8 @@ impl Records {
     pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Record> {
         let kept = self.by_id.get_mut(id)?;
         if let Kept::Packed(packed) = kept {
+            // It stays whole: what was spoken of late may be again, and to pack it each time is work that anybody could cause.
             let record = packed.unpack()?;
-            self.whole.push(record.machine.id().clone());
             *kept = Kept::Whole(Box::new(record));
         }
         match kept {
@@ -126,11 +126,11 @@ impl Records {
         }
     }
 
-    /// Packs what has ended and is of no more use in this turn. What they were is to be dropped where no lock is held.
+    /// Packs what has ended in this turn. What they were is to be dropped where no lock is held.
     #[expect(clippy::vec_box, reason = "they are in boxes already")]
     pub(super) fn pack_ended(&mut self) -> Vec<Box<Record>> {
         let mut were = Vec::new();
-        for id in std::mem::take(&mut self.whole) {
+        for id in std::mem::take(&mut self.just_ended) {
             let Some(kept) = self.by_id.get_mut(&id) else {
                 continue;
             };
@@ -173,7 +173,7 @@ impl Records {
     pub(super) fn note_end(&mut self, id: &ConversationId) -> Vec<(ConversationId, Timestamp)> {
         self.open -= 1;
         self.ended.push_back(id.clone());
-        self.whole.push(id.clone());
+        self.just_ended.push(id.clone());
         let mut dropped = Vec::new();
         let mut tries = self.ended.len();
         while self.ended.len() > self.limits.ended_per_agent && tries > 0 {
