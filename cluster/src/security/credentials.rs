@@ -1,7 +1,7 @@
 //! What a node shows and trusts at present. Replaced while links run.
 
 use super::certificate::{CertificateError, Described, NodeCertificate, certificates_from_pem};
-use super::verify::ByRoots;
+use super::verify::Verifier;
 use parking_lot::RwLock;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -133,8 +133,8 @@ impl Current {
             .with_protocol_versions(&[&TLS13])
             .map_err(malformed)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(ByRoots {
-                roots: store,
+            .with_custom_certificate_verifier(Arc::new(Verifier {
+                trust: store,
                 provider,
             }))
             .with_client_auth_cert(chain, certificate.key.clone_key())

@@ -6,7 +6,7 @@
 use super::certificate::CertificateError;
 use super::credentials::{ALPN_JOIN, provider};
 use super::token::{JoinToken, TokenGrant, TokenId, TokenRefusal, TokenStore};
-use super::{NodeCertificate, NodeKey, PinnedRoot, PinnedVerdict};
+use super::{NodeCertificate, NodeKey, PinnedRoot, PinnedVerdict, Verifier};
 use crate::identity::NodeId;
 use crate::link::{WIRE_VERSIONS, common_version};
 use crate::transport::Stream;
@@ -330,10 +330,12 @@ async fn connect(address: &str, authority: [u8; 32]) -> Result<Box<dyn Stream>, 
         .map_err(|_| unreachable(format!("no answer within {CONNECT_LIMIT:?}")))?
         .map_err(|error| unreachable(error.to_string()))?;
     let provider = provider();
-    let pinned = Arc::new(PinnedRoot {
-        fingerprint: authority,
+    let pinned = Arc::new(Verifier {
+        trust: PinnedRoot {
+            fingerprint: authority,
+            verdict: Mutex::new(None),
+        },
         provider: provider.clone(),
-        verdict: Mutex::new(None),
     });
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
@@ -346,7 +348,7 @@ async fn connect(address: &str, authority: [u8; 32]) -> Result<Box<dyn Stream>, 
     let connected = TlsConnector::from(Arc::new(config))
         .connect(server_name(), tcp)
         .await;
-    let verdict = *pinned.verdict.lock();
+    let verdict = *pinned.trust.verdict.lock();
     let address = address.to_owned();
     match (connected, verdict) {
         (Ok(stream), _) => Ok(Box::new(stream)),

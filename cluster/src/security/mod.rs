@@ -26,4 +26,4 @@ pub use token::{
 };
 pub use vault::{Vault, VaultError};
 
-pub(crate) use verify::{PinnedRoot, PinnedVerdict};
+pub(crate) use verify::{PinnedRoot, PinnedVerdict, Verifier};

@@ -9,26 +9,39 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use std::fmt;
 use std::sync::Arc;
 
-/// Trusts every certificate that one of the roots has signed, whatever host it is met at: nodes have names of their own, which the
-/// link compares after the handshake.
-#[derive(Debug)]
-pub(super) struct ByRoots {
-    pub(super) roots: RootCertStore,
-    pub(super) provider: Arc<CryptoProvider>,
+/// Whom a node that dials trusts.
+pub(crate) trait Trust: fmt::Debug + Send + Sync {
+    /// Whether the certificate `own`, shown with others, holds now. Whatever host it is met at: nodes have names of their own, which the
+    /// link compares after the handshake.
+    fn judge(
+        &self,
+        own: &CertificateDer<'_>,
+        shown: &[CertificateDer<'_>],
+        now: UnixTime,
+        provider: &CryptoProvider,
+    ) -> Result<(), Error>;
 }
 
-impl ServerCertVerifier for ByRoots {
+/// Asks that of each certificate, and checks who has its key.
+#[derive(Debug)]
+pub(crate) struct Verifier<T> {
+    pub(crate) trust: T,
+    pub(crate) provider: Arc<CryptoProvider>,
+}
+
+impl<T: Trust> ServerCertVerifier for Verifier<T> {
     fn verify_server_cert(
         &self,
         own: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        shown: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        signed_by(&self.roots, own, intermediates, now, &self.provider)?;
+        self.trust.judge(own, shown, now, &self.provider)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -59,20 +72,23 @@ impl ServerCertVerifier for ByRoots {
     }
 }
 
-fn signed_by(
-    roots: &RootCertStore,
-    own: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-    now: UnixTime,
-    provider: &CryptoProvider,
-) -> Result<(), Error> {
-    verify_server_cert_signed_by_trust_anchor(
-        &ParsedCertificate::try_from(own)?,
-        roots,
-        intermediates,
-        now,
-        provider.signature_verification_algorithms.all,
-    )
+/// Trusts every certificate that one of these roots has signed.
+impl Trust for RootCertStore {
+    fn judge(
+        &self,
+        own: &CertificateDer<'_>,
+        shown: &[CertificateDer<'_>],
+        now: UnixTime,
+        provider: &CryptoProvider,
+    ) -> Result<(), Error> {
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(own)?,
+            self,
+            shown,
+            now,
+            provider.signature_verification_algorithms.all,
+        )
+    }
 }
 
 /// What a joining node saw of the certificate that it was shown.
@@ -92,17 +108,17 @@ pub(crate) enum PinnedVerdict {
 #[derive(Debug)]
 pub(crate) struct PinnedRoot {
     pub(crate) fingerprint: [u8; 32],
-    pub(crate) provider: Arc<CryptoProvider>,
     /// What was seen, for an error that says what is wrong.
     pub(crate) verdict: Mutex<Option<PinnedVerdict>>,
 }
 
-impl PinnedRoot {
+impl Trust for PinnedRoot {
     fn judge(
         &self,
         own: &CertificateDer<'_>,
         shown: &[CertificateDer<'_>],
         now: UnixTime,
+        provider: &CryptoProvider,
     ) -> Result<(), Error> {
         let pinned = shown
             .iter()
@@ -113,7 +129,7 @@ impl PinnedRoot {
         };
         let mut roots = RootCertStore::empty();
         roots.add(pinned.clone().into_owned())?;
-        let outcome = signed_by(&roots, own, shown, now, &self.provider);
+        let outcome = roots.judge(own, shown, now, provider);
         *self.verdict.lock() = Some(match &outcome {
             Ok(()) => PinnedVerdict::Trusted,
             Err(Error::InvalidCertificate(
@@ -125,45 +141,5 @@ impl PinnedRoot {
             Err(_) => PinnedVerdict::Invalid,
         });
         outcome
-    }
-}
-
-impl ServerCertVerifier for PinnedRoot {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        shown: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.judge(own, shown, now)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }
