@@ -77,10 +77,11 @@ async fn node(directory: &Directory, agents: u32) -> (System, Vec<DurableRef<Sum
     (system, agents)
 }
 
-/// As many turns in flight as there are agents, and what the journal alone does with as many appends in flight.
+/// As many turns in flight as there are agents, and what the journal alone does with as many appends in flight to as many streams.
 pub fn turns(directory: &Directory) {
     const TURNS_EACH: u32 = 12;
-    let cells = (0..REPETITIONS).map(|_| crate::journal::run(directory, AGENTS as usize, CELL));
+    let cells = (0..REPETITIONS)
+        .map(|_| crate::journal::run(directory, u64::from(AGENTS), AGENTS as usize, CELL));
     let alone = median(cells.map(|cell| cell.rate).collect());
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     println!("\n## Durable agents\n\n| what | value |\n| --- | --- |");

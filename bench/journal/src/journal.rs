@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use swarm_actors::journal::{Append, EventData, Journal, Position, Start, StreamName};
 use swarm_journal::{DiskJournal, Options};
 
-/// The names of the streams that everything here writes to.
+/// The names of so many streams.
 #[must_use]
-pub fn names() -> Vec<StreamName> {
-    (0..STREAMS)
+pub fn names(streams: u64) -> Vec<StreamName> {
+    (0..streams)
         .map(|n| StreamName::new(&format!("s{n}")).expect("a name"))
         .collect()
 }
@@ -25,12 +25,12 @@ fn event() -> EventData {
     }
 }
 
-/// Single appends, so many in flight, for that long.
+/// Single appends to so many streams, so many in flight, for that long.
 #[must_use]
-pub fn run(directory: &Path, in_flight: usize, within: Duration) -> Cell {
+pub fn run(directory: &Path, streams: u64, in_flight: usize, within: Duration) -> Cell {
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
-    let names = names();
+    let names = names(streams);
     let event = event();
     let mut waiting = VecDeque::new();
     let mut latencies = Vec::new();
@@ -66,7 +66,7 @@ pub fn run(directory: &Path, in_flight: usize, within: Duration) -> Cell {
 
 /// Appends that many events to a journal, one each, round its streams.
 pub fn fill(journal: &DiskJournal, events: u64) {
-    let (names, event) = (names(), event());
+    let (names, event) = (names(STREAMS), event());
     let mut waiting = VecDeque::new();
     for n in 0..events {
         let name = names[(n % STREAMS) as usize].clone();
@@ -86,7 +86,7 @@ pub fn fill(journal: &DiskJournal, events: u64) {
 pub fn replay_and_open(directory: &Path, events: u64) {
     let directory = tempfile::tempdir_in(directory).expect("a directory");
     let journal = DiskJournal::open(directory.path(), Options::default()).expect("it opens");
-    let names = names();
+    let names = names(STREAMS);
     fill(&journal, events);
     println!("\n## {events} events in {STREAMS} streams\n");
     let (at, cpu) = (Instant::now(), cpu_seconds());

@@ -53,7 +53,7 @@ fn subjects() -> Vec<Subject> {
         ),
         (
             "journal",
-            Box::new(|directory, group| journal::run(directory, group, CELL)),
+            Box::new(|directory, group| journal::run(directory, STREAMS, group, CELL)),
         ),
     ];
     #[cfg(feature = "peers")]

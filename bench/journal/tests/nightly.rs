@@ -33,7 +33,7 @@ fn after_compaction_the_log_has_at_most_1_6_times_the_bytes_of_the_floor() {
     journal::fill(&journal, EVENTS);
     // Of each stream two thirds go.
     let up_to = EVENTS / STREAMS * 2 / 3;
-    for name in journal::names() {
+    for name in journal::names(STREAMS) {
         journal
             .truncate(&name, Seq(up_to))
             .wait()
