@@ -70,8 +70,9 @@ fn open_after_kill(events: u64) -> f64 {
     let journal = DiskJournal::open(folder.path(), Options::default()).expect("it opens");
     let seconds = begun.elapsed().as_secs_f64();
     println!(
-        "{events} events: opened after a kill in {seconds:.2} s, {} frames read",
-        journal.opening().frames
+        "{events} events: opened after a kill in {seconds:.2} s, {} frames read, the index was made anew: {:?}",
+        journal.opening().frames,
+        journal.opening().index_rebuilt
     );
     assert_eq!(journal.last_position().0, events);
     seconds

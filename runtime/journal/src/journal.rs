@@ -317,9 +317,15 @@ fn read(
 ) -> Result<(Option<Store>, Recovered, Opening), JournalError> {
     let mut opening = Opening::default();
     let (mut store, mut keeps_old) = (None, false);
+    let mut log_bytes = 0;
+    for name in segment::choose(&files.list()?).0 {
+        log_bytes += files.open(&name)?.length()?;
+    }
     if let Some(directory) = index {
         let existed = directory.exists();
-        match Store::open(directory).and_then(|store| store.mark().map(|mark| (store, mark))) {
+        match Store::open(directory, log_bytes)
+            .and_then(|store| store.mark().map(|mark| (store, mark)))
+        {
             Ok((_, None)) if existed => opening.index_rebuilt = Some("it has no mark".to_owned()),
             Ok((opened, _)) => store = Some(opened),
             Err(error) => opening.index_rebuilt = Some(error.to_string()),
@@ -337,7 +343,7 @@ fn read(
     }
     if let (Some(directory), None, false) = (index, &store, keeps_old) {
         store::discard(directory);
-        store = Store::open(directory)
+        store = Store::open(directory, log_bytes)
             .inspect_err(|error| tracing::warn!(%error, "the journal works without an index"))
             .ok();
     }

@@ -21,8 +21,10 @@ use swarm_actors::journal::{Head, Tag};
 
 const CACHE_BYTES: u64 = 32 << 20;
 const VALUE_BYTES_MAX: usize = 4096;
-/// sled may take long to recover; then it is quicker to read the log.
+/// sled may take long to recover; it is waited for until it is quicker to read the log, and at least this long.
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
+/// How much of a log is read in a second where it is not in memory.
+const LOG_BYTES_PER_SECOND: u64 = 100 << 20;
 /// How long the lock of an index that was closed just now may still be held.
 const LOCK_WITHIN: Duration = Duration::from_secs(5);
 /// So many places fit into one value whatever they are.
@@ -111,8 +113,9 @@ fn last_long(key: &[u8]) -> u64 {
 type Chunk = (Vec<u8>, Vec<BatchPlace>);
 
 impl Store {
-    /// Opens it, on a thread of its own.
-    pub(crate) fn open(directory: &Path) -> Result<Self, StoreFailed> {
+    /// Opens what stands behind a log of so many bytes, on a thread of its own.
+    pub(crate) fn open(directory: &Path, log_bytes: u64) -> Result<Self, StoreFailed> {
+        let within = OPEN_WITHIN.max(Duration::from_secs(log_bytes / LOG_BYTES_PER_SECOND));
         let (sender, receiver) = mpsc::channel();
         let path = directory.to_owned();
         let spawned = std::thread::Builder::new()
@@ -138,7 +141,7 @@ impl Store {
             });
         spawned.map_err(|e| StoreFailed(e.to_string()))?;
         let database = receiver
-            .recv_timeout(OPEN_WITHIN)
+            .recv_timeout(within)
             .map_err(|_| StoreFailed("it did not open in time".to_owned()))??;
         let path = directory.join("db");
         let file =

@@ -100,7 +100,13 @@ pub(super) fn heads_of_index(directory: &Path) -> Vec<Head> {
     if !index.exists() {
         return Vec::new();
     }
-    let heads = Store::open(&index).and_then(|store| match store.mark()? {
+    let log = std::fs::read_dir(directory.join("log"));
+    let log_bytes = log
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()))
+        .sum();
+    let heads = Store::open(&index, log_bytes).and_then(|store| match store.mark()? {
         Some(_) => store.heads(),
         None => Ok(Vec::new()),
     });
