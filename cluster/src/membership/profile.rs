@@ -26,7 +26,7 @@ impl Profile {
             relays: 3,
             suspicion_periods: 3,
             suspicion_slack: 6,
-            confirmations: 3,
+            confirmations: 2,
             refused_grace: Duration::from_millis(250),
             gossip_interval: Duration::from_millis(100),
             gossip_fanout: 3,
