@@ -5,7 +5,7 @@ use super::opening::About;
 use super::protocol::{Protocol, Role};
 use crate::acl::{AclMessage, Aid, ConversationId, Performative, ReplyWith, Timestamp};
 use serde::{Deserialize, Serialize};
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -84,10 +84,11 @@ impl Frame {
     }
 
     fn text_of(&self, mark: Mark) -> ReplyWith {
-        match self.role {
-            Role::Initiator => format_smolstr!("i{mark}").into(),
-            Role::Participant => format_smolstr!("p{mark}").into(),
-        }
+        let prefix = match self.role {
+            Role::Initiator => b'i',
+            Role::Participant => b'p',
+        };
+        numbered(prefix, mark).into()
     }
 
     /// Which act of this side a message answers.
@@ -130,6 +131,24 @@ impl Frame {
         self.seen.push_back(hash);
         false
     }
+}
+
+/// A letter and a number. Every act has one, and `format!` takes ten times as long.
+fn numbered(prefix: u8, mut number: Mark) -> SmolStr {
+    // A u32 has ten digits at most.
+    let mut text = [0; 11];
+    let mut at = text.len();
+    loop {
+        at -= 1;
+        text[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    at -= 1;
+    text[at] = prefix;
+    SmolStr::new(std::str::from_utf8(&text[at..]).unwrap_or_default())
 }
 
 /// Which act of this side a message answers.
@@ -286,4 +305,17 @@ pub const PRICE_PARAMETER: &str = "X-Price";
 
 pub(super) fn price_of(message: &AclMessage) -> Option<i64> {
     message.user_parameter(PRICE_PARAMETER)?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acts_are_numbered_in_decimal() {
+        for number in [1, 9, 10, 1_234_567_890, Mark::MAX] {
+            assert_eq!(numbered(b'i', number), format!("i{number}"));
+        }
+        assert_eq!(numbered(b'p', 0), "p0");
+    }
 }

@@ -275,12 +275,13 @@ impl Initiator {
 
 impl Machine for Initiator {
     fn received(&mut self, step: &mut Step<'_>, message: &Arc<AclMessage>) {
-        let waited = |machine: &Self| {
-            machine
-                .sessions
-                .iter()
-                .filter(|s| s.state == State::AwaitingResult)
-                .count()
+        // Before the award nobody is waited for in this way.
+        let waited = |machine: &Self| match machine.phase {
+            Phase::Bidding | Phase::Evaluating => 0,
+            Phase::Results => {
+                let waited = |s: &&Session<State>| s.state == State::AwaitingResult;
+                machine.sessions.iter().filter(waited).count()
+            }
         };
         let before = waited(self);
         match session::route(&mut self.sessions, step, message) {
