@@ -164,7 +164,12 @@ async fn three_nodes_join_speak_and_learn_of_a_lost_one() {
     // As a process that is killed: no goodbye.
     drop(n3);
     let down = tokio::time::timeout(SOON, end).await.expect("fires");
-    assert_eq!(down.expect("told").reason, ExitReason::Unreachable);
+    // A node that is dropped drops its agents before its links: their last word may still get out.
+    let reason = down.expect("told").reason;
+    assert!(
+        matches!(reason, ExitReason::Unreachable | ExitReason::Killed),
+        "{reason}"
+    );
     until("the group is empty again", || {
         n1.system.group(&name("counters")).is_empty()
     })
